@@ -29,7 +29,8 @@ export function bindingOf(credential: string, paymentHash: string): "match" | "u
 
 /** A token that is nothing but the hash. One that is 32 other bytes may well be random, so it proves nothing. */
 function isItself(credential: string, wanted: string): boolean {
-  return credential.toLowerCase() === wanted || toHex(fromBase64(credential) ?? "") === wanted;
+  const bytes = credential.length <= 44 ? fromBase64(credential) : null;
+  return credential.toLowerCase() === wanted || (bytes !== null && toHex(bytes) === wanted);
 }
 
 function collectFromText(text: string, hashes: Set<string>, depth: number): void {

@@ -39,10 +39,13 @@ const MAX_CREDENTIAL_CHARS = 8 * 1024;
 /** Longest 402 body read for what it declares, in characters. */
 const MAX_BODY_CHARS = 64 * 1024;
 
+/** Parameters that say what to pay for; two values of one are a contradiction, where of any other the first one counts. */
+const IDENTIFYING: ReadonlySet<string> = new Set(["macaroon", "token", "invoice"]);
+
 /** What servers use in a credential: base64, base64url, hex, JWT, lists. Nothing in it can end or split a header. */
 const CREDENTIAL = /^[A-Za-z0-9+/=_.,:~-]+$/;
 const HASH = /^[0-9a-f]{64}$/i;
-const DECIMAL = /^[0-9]{1,18}(?:\.[0-9]{1,9})?$/;
+const DECIMAL = /^[0-9]{1,30}(?:\.[0-9]{1,9})?$/;
 
 /**
  * The L402 (or LSAT) challenge to answer; L402 where both are offered. `null`: there is nothing for us (no such
@@ -96,7 +99,7 @@ export function checkDeclared(challenge: Challenge, invoice: Invoice): void {
     if (!agrees(price, invoice.amountMsat)) {
       throw new InvoiceError(
         "invoice_amount",
-        "The price that the server states is not the amount of its invoice; nothing was paid. Do not pay this server before its operator has explained it.",
+        "The price that the server states is not the amount of its invoice; nothing was paid. The operator of the server has to correct one of them.",
       );
     }
   }
@@ -263,7 +266,7 @@ function scan(text: string): RawChallenge[] {
     const key = name.toLowerCase();
     const before = current.parameters.get(key);
     if (before === undefined) current.parameters.set(key, read ?? "");
-    else if (before !== read && (key === "macaroon" || key === "token" || key === "invoice")) current.contradicts = true;
+    else if (before !== read && IDENTIFYING.has(key)) current.contradicts = true;
   };
 
   /** After a scheme: passes over a `token68` up to a comma or the end, else moves nothing. */
@@ -279,7 +282,7 @@ function scan(text: string): RawChallenge[] {
     skipSpace();
     const ends = at >= text.length || text.charCodeAt(at) === COMMA;
     // `L402 macaroon=` is a parameter without a value, not a token68.
-    const emptyParameter = ours && padded && (name === "macaroon" || name === "token" || name === "invoice");
+    const emptyParameter = ours && padded && (name === "version" || IDENTIFYING.has(name));
     if (name === "" || !ends || emptyParameter) at = start;
   };
 
@@ -325,7 +328,7 @@ function scan(text: string): RawChallenge[] {
 // --- what is declared beside the invoice ---
 
 /**
- * Names of price fields, lower case and without `_` and `-`. Only names that carry the unit: a plain `price` or
+ * Names of price fields, lower case and without `_`, `-` and `.`. Only names that carry the unit: a plain `price` or
  * `amount` may be cents, and a refusal over it would be wrong.
  */
 const PRICE_UNITS: ReadonlyMap<string, "sat" | "msat"> = new Map(
@@ -351,7 +354,7 @@ function declare(name: string, value: unknown, where: "header" | "body", declare
   }
   // `price: { sats: 100 }`
   if (key === "price" && where === "body" && isRecord(value)) {
-    for (const [unit, amount] of Object.entries(value)) declare(`price_${unit}`, amount, "body", declared, hashes);
+    for (const [unit, amount] of Object.entries(value)) declare(`price.${unit}`, amount, "body", declared, hashes);
     return;
   }
   const unit = PRICE_UNITS.get(key);
@@ -362,7 +365,7 @@ function declare(name: string, value: unknown, where: "header" | "body", declare
 }
 
 function plain(name: string): string {
-  return name.length > 32 ? "" : name.toLowerCase().replace(/[_-]/g, "");
+  return name.length > 32 ? "" : name.toLowerCase().replace(/[._-]/g, "");
 }
 
 /** Whether a stated price is the invoice's: exactly, or rounded to whole sats in either direction. */

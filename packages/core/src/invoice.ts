@@ -79,8 +79,10 @@ let decode: Decode | undefined;
 export async function decodeInvoice(text: string, options: { network: Network; now: number }): Promise<Invoice> {
   const invoice = canonical(text);
   const separator = invoice.lastIndexOf("1");
-  const network = checkPrefix(invoice.slice(0, separator), options.network);
-  checkFields(invoice, separator + 1);
+  const { network, priced } = checkPrefix(invoice.slice(0, separator), options.network);
+  const fieldTypes = checkFields(invoice, separator + 1);
+  if (!priced) throw noAmount();
+  checkPresence(fieldTypes);
 
   decode ??= await loadDecoder();
   let decoded: ReturnType<Decode>;
@@ -115,7 +117,7 @@ async function loadDecoder(): Promise<Decode> {
 
 /** Lower case, as wallets expect it. All upper case is the same invoice (QR codes); mixed case is none (BIP 173). */
 function canonical(text: string): string {
-  if (typeof text !== "string" || text.length > MAX_INVOICE_CHARS) throw invalid(`it is longer than ${MAX_INVOICE_CHARS} characters`);
+  if (text.length > MAX_INVOICE_CHARS) throw invalid(`it is longer than ${MAX_INVOICE_CHARS} characters`);
   const bare = /^lightning:/i.test(text) ? text.slice("lightning:".length) : text;
   const lower = bare.toLowerCase();
   if (!/^[\x21-\x7e]+$/.test(bare) || (bare !== lower && bare !== bare.toUpperCase())) throw invalid("it is not bech32 text");
@@ -123,7 +125,7 @@ function canonical(text: string): string {
 }
 
 /** `ln`, the network, and the amount: digits without a leading zero, then at most one multiplier. */
-function checkPrefix(prefix: string, wanted: Network): Network {
+function checkPrefix(prefix: string, wanted: Network): { network: Network; priced: boolean } {
   const match = /^ln([a-z]+)(?:([0-9]+)([a-z]?))?$/.exec(prefix);
   if (match === null) throw invalid("it does not begin like one");
   const [, chain = "", digits, multiplier = ""] = match;
@@ -134,9 +136,10 @@ function checkPrefix(prefix: string, wanted: Network): Network {
       `The invoice is for ${network ?? "a network that is not supported"}, and this client pays on ${wanted}; nothing was paid.`,
     );
   }
-  if (digits === undefined || /^0+$/.test(digits)) throw noAmount();
-  if (digits.startsWith("0") || !"munp".includes(multiplier)) throw invalid("its amount is not written as one");
-  return network;
+  if (!"munp".includes(multiplier)) throw invalid("its amount is not written as one");
+  if (digits === undefined || /^0+$/.test(digits)) return { network, priced: false };
+  if (digits.startsWith("0")) throw invalid("its amount is not written as one");
+  return { network, priced: true };
 }
 
 const ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
@@ -174,9 +177,9 @@ const KNOWN_REQUIRED_FEATURES: ReadonlySet<number> = new Set([8, 14, 16, 24, 36,
 
 /**
  * Walks the fields once, from the first word after the separator: each is whole, of its proper length, and there at
- * most once, so that our row and the wallet mean the same payment.
+ * most once, so that our row and the wallet mean the same payment. Returns the set of their types, one bit each.
  */
-function checkFields(invoice: string, start: number): void {
+function checkFields(invoice: string, start: number): number {
   const end = invoice.length - CHECKSUM_WORDS - SIGNATURE_WORDS;
   if (start + TIMESTAMP_WORDS > end) throw invalid("it is too short");
   const word = (at: number): number => {
@@ -203,7 +206,10 @@ function checkFields(invoice: string, start: number): void {
     }
     if (type === FEATURES) checkFeatures(word, from, length);
   }
+  return seen;
+}
 
+function checkPresence(seen: number): void {
   if (!has(seen, PAYMENT_HASH)) throw invalid("it has no payment hash");
   if (!has(seen, PAYMENT_SECRET)) throw invalid("it has no payment secret");
   if (has(seen, DESCRIPTION) === has(seen, DESCRIPTION_HASH)) throw invalid("it needs either a description or the hash of one");
