@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
@@ -16,7 +17,7 @@ const NAMEABLE_LITERAL = new Set([...NAMEABLE, "linkLocal"]);
 
 /** The address that packets reach: IPv4-mapped and NAT64 forms are unwrapped. `undefined` for what is no address. */
 function parse(text: string): Address | undefined {
-  if (text.includes("%") || !(ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text))) return undefined;
+  if (isIP(text) === 0 || text.includes("%")) return undefined;
   const address = ipaddr.process(text);
   if (address.kind() === "ipv6" && (address as ipaddr.IPv6).match(NAT64)) {
     return new ipaddr.IPv4(address.toByteArray().slice(12));

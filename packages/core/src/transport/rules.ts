@@ -70,10 +70,10 @@ function scheme(url: URL): string {
   return url.protocol.slice(0, 20);
 }
 
-/** Names that are reserved for local use, and names without a dot, which resolve by the machine's search list. */
+/** Names that are reserved for local use, those without a dot, which the machine's search list completes, and with empty labels. */
 function isPrivateName(host: string): boolean {
-  const name = host.replace(/\.+$/, "").toLowerCase();
-  return !name.includes(".") || PRIVATE_SUFFIXES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));
+  const name = host.replace(/\.$/, "").toLowerCase();
+  return !name.includes(".") || name.split(".").includes("") || PRIVATE_SUFFIXES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));
 }
 
 /** Keys `protocol//host port`. */
