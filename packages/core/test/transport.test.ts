@@ -1,7 +1,7 @@
 import { setGlobalDispatcher, getGlobalDispatcher, MockAgent } from "undici";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { guardedConnector } from "../src/transport/connector.ts";
-import { createGuardedFetch } from "../src/transport/guarded-fetch.ts";
+import { createGuardedFetch, requireAgent } from "../src/transport/guarded-fetch.ts";
 import { guardedFetch, type GuardedFetchOptions } from "../src/transport/index.ts";
 import { readRules } from "../src/transport/rules.ts";
 import { canary, httpServer, internetAt, settle, tlsServer } from "./transport-servers.ts";
@@ -42,6 +42,15 @@ describe("a public host", () => {
     });
     await expect(other("https://other.example.com/")).rejects.toThrow(TypeError);
     await expect(untrusting("https://api.example.com/")).rejects.toThrow(TypeError);
+  });
+
+  test("needs it also where the environment turns verification off", async () => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const server = await tlsServer(["api.example.com"], (_request, response) => response.end("hello"));
+    const fetch = createGuardedFetch({ lookup: async () => [{ address: PUBLIC }] }, internetAt(server.port));
+    onTestFinished(() => fetch.close());
+    await expect(fetch("https://api.example.com/")).rejects.toThrow(TypeError);
   });
 
   test.each([
@@ -209,6 +218,11 @@ describe("proxies", () => {
     const init = { dispatcher: closed } as unknown as RequestInit;
     expect(await (await open({ allowHosts: [server.host] })(server.url, init)).text()).toBe("direct");
   });
+});
+
+test("a runtime whose undici ignores the agent is refused", () => {
+  expect(() => requireAgent({ ...process.versions, bun: "1.4.5" })).toThrow(expect.objectContaining({ code: "transport_failed" }));
+  expect(() => requireAgent(process.versions)).not.toThrow();
 });
 
 test("close ends the connections", async () => {

@@ -33,7 +33,8 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
   const lookup: Lookup = options.lookup ?? ((hostname) => systemLookup(hostname, { all: true }));
   const open = options.open ?? tcp(timeoutMs);
   const ca = typeof options.ca === "object" ? [...options.ca] : options.ca;
-  const secure = buildConnector({ timeout: timeoutMs, allowH2: false, ...(ca === undefined ? {} : { ca }) });
+  // Said aloud, since NODE_TLS_REJECT_UNAUTHORIZED=0 would decide otherwise.
+  const secure = buildConnector({ timeout: timeoutMs, allowH2: false, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) });
 
   async function connect(target: buildConnector.Options): Promise<Socket> {
     const hostname = bareHost(target.hostname);
@@ -41,7 +42,10 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     const allowed = rules.isAllowed(target.protocol, hostname, port);
     const literal = isIP(hostname) !== 0;
     const mayConnect = (address: string): boolean => rules.mayConnect(address, literal, allowed);
-    const refusal = (): Error => blocked(`${hostname} is not on the public internet.`, allowHint(`${target.hostname}:${port}`));
+    const refusal = (): Error =>
+      allowed
+        ? blocked(`${hostname} leads to an address that allowHosts does not open to names.`, "Name the address itself.")
+        : blocked(`${hostname} is not on the public internet.`, allowHint(`${target.hostname}:${port}`));
 
     const addresses = literal ? [hostname] : (await lookup(hostname)).map((answer) => answer.address);
     if (addresses.length === 0) throw new Error(`${hostname} has no address`);

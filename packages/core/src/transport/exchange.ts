@@ -56,7 +56,7 @@ export class Exchange {
     const maxBytes = isChallenge ? Math.min(this.#bounds.maxBodyBytes, CHALLENGE_BODY_MAX_BYTES) : this.#bounds.maxBodyBytes;
     if (isChallenge && this.#bounds.totalTimeoutMs > CHALLENGE_BODY_MAX_MS) {
       clearTimeout(this.#total);
-      this.#total = this.#timer(CHALLENGE_BODY_MAX_MS, "The body of the 402 took longer than 10 s");
+      this.#total = this.#timer(CHALLENGE_BODY_MAX_MS, "The body of the 402 took too long");
     }
     const reader = body.getReader();
     let bytes = 0;

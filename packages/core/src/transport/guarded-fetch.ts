@@ -16,8 +16,15 @@ export type GuardedFetch = typeof globalThis.fetch & {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
+/** @throws {TransportError} `transport_failed` on Bun, whose own `undici` ignores the agent, and every check with it. */
+export function requireAgent(versions: NodeJS.ProcessVersions): void {
+  if (versions["bun"] === undefined) return;
+  throw new TransportError("transport_failed", "The guarded transport cannot check addresses on Bun. Run on Node.js or Deno, or give a fetch of your own.");
+}
+
 /** `guardedFetch`, with the opening of sockets replaceable by tests. */
 export function createGuardedFetch(options: GuardedFetchOptions, open?: OpenSocket): GuardedFetch {
+  requireAgent(process.versions);
   const bounds = readBounds(options);
   const rules = readRules(options.allowHosts, options.allowPorts);
   const { ca, lookup } = options;

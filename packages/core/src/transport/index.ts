@@ -1,6 +1,6 @@
 /**
  * The transport for URLs that someone else chose, such as a model: only the public internet, only https, everything
- * bounded. Node only; what it does and does not do is in docs/guides/transport.md.
+ * bounded. For Node and Deno; what it does and does not do is in docs/guides/transport.md.
  */
 import { createGuardedFetch, type GuardedFetch } from "./guarded-fetch.ts";
 import type { GuardedFetchOptions } from "./options.ts";
