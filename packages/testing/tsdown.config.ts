@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: { index: "src/index.ts", contracts: "src/contracts/index.ts" },
+  entry: ["src/index.ts"],
   format: ["esm"],
   platform: "node",
   target: "node22.12",

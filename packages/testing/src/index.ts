@@ -25,3 +25,6 @@ export {
 } from "./paywall.ts";
 export { payableWires, type PayableWire, type UnpayableWire, type WireName } from "./wire.ts";
 export { misbehaviours, type Misbehaviour, type MisbehaviourName, type Phase } from "./misbehave.ts";
+export { describeContract, runContract, type ContractCase, type TestFunction } from "./contracts/case.ts";
+export { storeContract, type MakeStore } from "./contracts/store.ts";
+export { durableStoreContract, type OpenStore } from "./contracts/durable-store.ts";
