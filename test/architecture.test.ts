@@ -171,13 +171,13 @@ test("wallets and stores take nothing from core but ports, plain data, errors an
   expect(found).toEqual([]);
 });
 
-test("status 402 is handled in one file, and it is core's", () => {
+test("only core knows status 402: one file makes an offer of it, one sees a refused credential in it", () => {
   const found = places(
     // The paywall of `testing` sends it; the guarded transport only bounds the body of one.
     sources.filter(({ pkg, file }) => pkg.folder !== "testing" && !file.file.includes("core/src/transport/")).map(({ file }) => file),
     (node) => node.type === "Literal" && node["value"] === 402,
   );
-  expect([...new Set(found.map((where) => where.split(":")[0]))]).toEqual(["packages/core/src/paid-fetch.ts"]);
+  expect([...new Set(found.map((where) => where.split(":")[0]))].sort()).toEqual(["packages/core/src/credential.ts", "packages/core/src/offer.ts"]);
 });
 
 test("a wallet is asked to pay in one place", () => {
