@@ -1,4 +1,4 @@
-import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -7,6 +7,7 @@ import { httpServer, rawServer } from "./transport-servers.ts";
 
 const LIMIT = { name: "TransportError", code: "transport_limit", paid: "no" };
 const MIB = 1024 * 1024;
+const brotli = (body: Buffer): Buffer => brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } });
 
 function open(host: string, options: GuardedFetchOptions = {}): ReturnType<typeof guardedFetch> {
   const fetch = guardedFetch({ allowHosts: [host], ...options });
@@ -56,9 +57,9 @@ describe("the body", () => {
   });
 
   test.each([
-    ["gzip", gzipSync], ["br", brotliCompressSync], ["deflate", deflateSync], ["zstd", zstdCompressSync], ["GZIP", gzipSync], ["x-gzip", gzipSync],
+    ["gzip", gzipSync], ["br", brotli], ["deflate", deflateSync], ["zstd", zstdCompressSync], ["GZIP", gzipSync], ["x-gzip", gzipSync],
   ])("is counted after decompression: a %s bomb is cut", async (coding, compress) => {
-    const bomb = compress(Buffer.alloc(64 * MIB));
+    const bomb = compress(Buffer.alloc(16 * MIB));
     expect(bomb.length).toBeLessThan(MIB);
     const server = await httpServer((_request, response) => response.writeHead(200, { "content-encoding": coding }).end(bomb));
     const response = await open(server.host, { maxBodyBytes: MIB })(server.url);
