@@ -1,12 +1,12 @@
 /** Signed BOLT11 invoices for tests, field by field, so that they can be wrong in any way but the one under test. */
-import { createECDH, createHash, createPrivateKey, sign } from "node:crypto";
+import { createECDH, createPrivateKey, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
 import { decode } from "bolt11";
 
 const ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
-export const TYPE = { hash: 1, hint: 3, features: 5, expiry: 6, fallback: 9, description: 13, secret: 16, payee: 19, descriptionHash: 23, cltv: 24, metadata: 27 };
+export const TYPE = { hash: 1, hint: 3, features: 5, expiry: 6, fallback: 9, description: 13, secret: 16, payee: 19, descriptionHash: 23, cltv: 24, metadata: 27 } as const;
 
 export interface Field {
   readonly type: number;
@@ -27,7 +27,7 @@ export interface Make {
 /** 2026-01-01T00:00:00Z, in epoch seconds. */
 export const MADE_AT = 1_767_225_600;
 export const HASH = "0001020304050607080900010203040506070809000102030405060708090102";
-export const SECRET = "11".repeat(32);
+export const SECRET: string = "11".repeat(32);
 
 const KEY: KeyObject = keyOf("e126f68f7eafcc8b74f54d269fe206be715000f94dac067d1c04a8ca3b2db734");
 /** Public key of the maker: the example key of BOLT 11. */
@@ -142,8 +142,4 @@ function keyOf(secret: string): KeyObject {
     key: { kty: "EC", crv: "secp256k1", d: text(Buffer.from(secret, "hex")), x: text(point.subarray(1, 33)), y: text(point.subarray(33)) },
     format: "jwk",
   });
-}
-
-export function sha256Hex(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }
