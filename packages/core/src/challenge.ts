@@ -18,8 +18,8 @@ export interface Challenge {
   readonly invoice: string;
   /** Prices that the server states beside the invoice. They can make the client refuse, never pay more. */
   readonly declared: readonly DeclaredPrice[];
-  /** Payment hashes that the server states beside the invoice, 64 lower-case hex digits each. Same rule. */
-  readonly declaredHashes: readonly string[];
+  /** Payment hashes that the server states beside the invoice, 64 lower-case hex digits each, if any. Same rule. */
+  readonly declaredHashes?: readonly string[];
 }
 
 export interface DeclaredPrice {
@@ -81,10 +81,7 @@ export function withBody(challenge: Challenge | null, contentType: string | null
   if (json === null) return challenge;
   const base = challenge ?? bodyChallenge(json);
   if (base === null) return null;
-  const declared = [...base.declared];
-  const declaredHashes = [...base.declaredHashes];
-  for (const [name, value] of Object.entries(json)) declare(name, value, "body", declared, declaredHashes);
-  return { ...base, declared, declaredHashes };
+  return declaring(base, "body", Object.entries(json));
 }
 
 /**
@@ -103,7 +100,7 @@ export function checkDeclared(challenge: Challenge, invoice: Invoice): void {
       );
     }
   }
-  for (const hash of challenge.declaredHashes) {
+  for (const hash of challenge.declaredHashes ?? []) {
     if (hash !== invoice.paymentHash) {
       throw new InvoiceError(
         "invoice_mismatch",
@@ -113,11 +110,11 @@ export function checkDeclared(challenge: Challenge, invoice: Invoice): void {
   }
 }
 
-/** A challenge as it stands in the header. Parameters are kept for the schemes that are ours only. */
+/** A challenge as it stands in the header. */
 interface RawChallenge {
   readonly scheme: string;
-  /** By lower-case name; the first value of a name stays. `null` for foreign schemes. */
-  readonly parameters: Map<string, string> | null;
+  /** By lower-case name; the first value of a name stays. */
+  readonly parameters: Map<string, string>;
   parameterCount: number;
   /** A credential or invoice parameter came again with another value. */
   contradicts: boolean;
@@ -127,7 +124,7 @@ interface RawChallenge {
 
 /** An offer to answer; `null` if it does not concern us; a string says why it cannot be answered. */
 function readOffer(raw: RawChallenge, scheme: "L402" | "LSAT"): Challenge | string | null {
-  const parameters = raw.parameters ?? new Map<string, string>();
+  const { parameters } = raw;
   const macaroon = parameters.get("macaroon");
   const token = parameters.get("token");
   const credential = macaroon ?? token;
@@ -145,10 +142,7 @@ function readOffer(raw: RawChallenge, scheme: "L402" | "LSAT"): Challenge | stri
   if (!CREDENTIAL.test(credential)) return "The challenge's credential has characters that no credential has; nothing was paid.";
   if (invoice === undefined || invoice === "") return "The challenge has no invoice; nothing was paid.";
 
-  const declared: DeclaredPrice[] = [];
-  const declaredHashes: string[] = [];
-  for (const [name, value] of parameters) declare(name, value, "header", declared, declaredHashes);
-  return { scheme, credential, invoice, declared, declaredHashes };
+  return declaring({ scheme, credential, invoice, declared: [] }, "header", parameters);
 }
 
 function choose(offers: readonly Challenge[]): Challenge | null {
@@ -160,7 +154,7 @@ function choose(offers: readonly Challenge[]): Challenge | null {
   }
   // An LSAT twin states the same offer in other words; what it declares counts too.
   const twins = offers.filter((offer) => same(first, offer));
-  return { ...first, declared: twins.flatMap((twin) => twin.declared), declaredHashes: twins.flatMap((twin) => twin.declaredHashes) };
+  return withDeclared(first, twins.flatMap((twin) => twin.declared), twins.flatMap((twin) => twin.declaredHashes ?? []));
 }
 
 function same(one: Challenge, other: Challenge): boolean {
@@ -262,7 +256,6 @@ function scan(text: string): RawChallenge[] {
       throw new ChallengeError(`A challenge has more than ${MAX_PARAMETERS} parameters; nothing was paid.`);
     }
     if (read === null) current.damaged = true;
-    if (current.parameters === null) return;
     const key = name.toLowerCase();
     const before = current.parameters.get(key);
     if (before === undefined) current.parameters.set(key, read ?? "");
@@ -318,7 +311,7 @@ function scan(text: string): RawChallenge[] {
     if (found.length === MAX_CHALLENGES) throw new ChallengeError(`The server sends more than ${MAX_CHALLENGES} challenges; nothing was paid.`);
     const scheme = name.toUpperCase();
     const ours = scheme === "L402" || scheme === "LSAT";
-    current = { scheme, parameters: ours ? new Map() : null, parameterCount: 0, contradicts: false, damaged: false };
+    current = { scheme, parameters: new Map(), parameterCount: 0, contradicts: false, damaged: false };
     found.push(current);
     token68(ours);
   }
@@ -345,6 +338,19 @@ const PRICE_UNITS: ReadonlyMap<string, "sat" | "msat"> = new Map(
     [`${what}millisatoshis`, "msat"],
   ]),
 );
+
+/** The challenge with what these fields declare added to it. */
+function declaring(challenge: Challenge, where: "header" | "body", fields: Iterable<[string, unknown]>): Challenge {
+  const declared = [...challenge.declared];
+  const hashes = [...(challenge.declaredHashes ?? [])];
+  for (const [name, value] of fields) declare(name, value, where, declared, hashes);
+  return withDeclared(challenge, declared, hashes);
+}
+
+function withDeclared(challenge: Challenge, declared: readonly DeclaredPrice[], hashes: readonly string[]): Challenge {
+  const { scheme, credential, invoice } = challenge;
+  return { scheme, credential, invoice, declared, ...(hashes.length > 0 && { declaredHashes: hashes }) };
+}
 
 function declare(name: string, value: unknown, where: "header" | "body", declared: DeclaredPrice[], hashes: string[]): void {
   const key = plain(name);
@@ -407,5 +413,5 @@ function bodyChallenge(json: Record<string, unknown>): Challenge | null {
   const credential = macaroon ?? token;
   if (typeof credential !== "string" || credential.length > MAX_CREDENTIAL_CHARS || !CREDENTIAL.test(credential)) return null;
   if (typeof invoice !== "string" || !/^(?:lightning:)?ln/i.test(invoice)) return null;
-  return { scheme: "L402", credential, invoice, declared: [], declaredHashes: [] };
+  return { scheme: "L402", credential, invoice, declared: [] };
 }

@@ -191,12 +191,12 @@ function checkFields(invoice: string, start: number): number {
   let seen = 0;
   let count = 0;
   for (let at = start + TIMESTAMP_WORDS; at < end; ) {
-    if (at + 3 > end) throw invalid("its last field is cut off");
     const type = word(at);
     const length = word(at + 1) * 32 + word(at + 2);
     const from = at + 3;
     at = from + length;
     count += 1;
+    // Also where type and length were read from the signature already.
     if (at > end) throw invalid("its last field is cut off");
     if (count > MAX_FIELDS) throw invalid(`it has more than ${MAX_FIELDS} fields`);
     if ((FIELD_WORDS.get(type) ?? length) !== length) throw invalid("one of its fields has a wrong length");

@@ -104,6 +104,12 @@ describe("a credential that commits", () => {
     }
   });
 
+  test("as bytes that look like a packet's end and beginning", () => {
+    const hash = Buffer.from("\n0010identifier x\n0010cid ph=abc", "latin1").subarray(0, 32).toString("hex");
+    const credential = v1(hex(hash)).toString("base64url");
+    expect([bindingOf(credential, hash), bindingOf(credential, OTHER)]).toEqual(["match", "mismatch"]);
+  });
+
   test("in two places needs only one of them to agree", () => {
     const credential = v2(v0(OTHER), [`payment_hash=${H}`]).toString("base64");
     expect([bindingOf(credential, H), bindingOf(credential, OTHER), bindingOf(credential, TOKEN_ID)]).toEqual(["match", "match", "mismatch"]);
@@ -136,6 +142,7 @@ describe("a credential that exposes nothing is unknown", () => {
     ["V2, part of a hash", v2(`sg:${OTHER.slice(0, 16)}:mbc1xyz`).toString("base64")],
     ["V2, caveats without a hash", v2("id", ["services=a:0", "ph=", "payment_hash = none", "hash", `bodyHash=${OTHER}`]).toString("base64")],
     ["V2, cut off in its identifier", v2(v0(OTHER)).subarray(0, 40).toString("base64")],
+    ["V2, cut off after 32 bytes of its identifier", v2(v0(OTHER)).subarray(0, 9 + 32).toString("base64")],
     ["V2, an endless length", Buffer.from([2, 2, 255, 255, 255, 255, 255, 255, 255, 1]).toString("base64")],
     ["V1, a name", v1("user-4711").toString("base64")],
     ["V1, a packet of no length", Buffer.from("0000location x\n0000identifier y\n").toString("base64")],

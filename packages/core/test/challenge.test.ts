@@ -19,7 +19,7 @@ function refused(value: string): ChallengeError {
 }
 
 function offer(scheme: "L402" | "LSAT" = "L402"): Challenge {
-  return { scheme, credential: M, invoice: P, declared: [], declaredHashes: [] };
+  return { scheme, credential: M, invoice: P, declared: [] };
 }
 
 describe("the corpus", () => {
@@ -105,6 +105,7 @@ describe("it is a ChallengeError", () => {
     ["with a missing closing quote", `L402 macaroon="${M}, invoice="${P}"`],
     ["with all of it quoted", `L402 "${q.replaceAll('"', "'")}"`],
     ["with a stray quote", `L402 "token=${M}, invoice=${P}`],
+    ["with a quote right after the scheme", `L402' ${q}`],
     ["with escaped quotes", `L402 macaroon=\\"${M}\\", invoice=\\"${P}\\"`],
     ["with a space in the credential", `L402 macaroon="${M} x", invoice="${P}"`],
     ["with a space before the credential", `L402 macaroon=" ${M}", invoice="${P}"`],
@@ -211,7 +212,8 @@ describe("a body", () => {
 
   test("never replaces what the header says", () => {
     const header = parseChallenge(`LSAT macaroon="${M}", invoice="${P}"`);
-    expect(withBody(header, json, JSON.stringify({ macaroon: "other", token: "another", invoice: "lnbc1other", scheme: "L402" }))).toEqual(offer("LSAT"));
+    expect(withBody(header, json, JSON.stringify({ macaroon: "other", invoice: "lnbc1other", scheme: "L402" }))).toEqual(offer("LSAT"));
+    expect(withBody(header, json, JSON.stringify({ macaroon: "other", token: "another", invoice: "lnbc1other" }))).toEqual(offer("LSAT"));
   });
 
   const others: [title: string, contentType: string | null, body: string][] = [

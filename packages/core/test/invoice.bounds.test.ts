@@ -18,7 +18,10 @@ test("the decoder sees no text that is too long, has too many fields, or is not 
   const fields = Array.from({ length: 1000 }, () => [TYPE.hint, 0, 0]).flat();
   const bomb = bech32("lnbc100n", [...new Array<number>(7).fill(0), ...fields, ...new Array<number>(104).fill(0)]);
   expect(bomb.length).toBeLessThanOrEqual(4096);
-  const texts = [bomb, `lnbc100n1${"q".repeat(5000)}`, makeInvoice({ prefix: "lntb100n" }), makeInvoice({ prefix: "lnbc" }), makeInvoice({ fields: soundFields(TYPE.secret) })];
+  const unknown = { type: 2, words: new Array<number>(1023).fill(0) };
+  const long = makeInvoice({ fields: [...soundFields(), ...["2", "4", "8", "10"].map((type) => ({ ...unknown, type: Number(type) }))] });
+  expect(long.length).toBeGreaterThan(4096);
+  const texts = [bomb, long, makeInvoice({ fields: soundFields(TYPE.hash) }), `lnbc100n1${"q".repeat(5000)}`, makeInvoice({ prefix: "lntb100n" }), makeInvoice({ prefix: "lnbc" }), makeInvoice({ fields: soundFields(TYPE.secret) })];
   seen.decoded.length = 0;
   for (const text of texts) await expect(decodeInvoice(text, options)).rejects.toThrow();
   expect(seen.decoded).toEqual([]);
