@@ -67,7 +67,7 @@ export class L402Error extends Error {
 
   /** Plain data, without cause and stack. */
   toJSON(): Record<string, unknown> {
-    return { ...this, name: this.name, message: this.message };
+    return { ...(this as object), name: this.name, message: this.message };
   }
 }
 

@@ -216,6 +216,8 @@ export interface KeptCredential {
   readonly scheme: "L402" | "LSAT";
   readonly credential: string;
   readonly preimage: string;
+  /** When the payment was booked, epoch ms. */
+  readonly settledAt: number;
   /** Absent: the server has not accepted it yet. */
   readonly acceptedAt?: number;
 }
@@ -230,8 +232,9 @@ export interface Store {
   /**
    * Puts the payment on record and holds amount and fee allowance in all its scopes, or does nothing. In this order:
    * the budget is paused (`paused`); the hash is on record and not free (`exists`; a voided or failed payment is free,
-   * and is reserved anew under the same row with its attempts kept); the idempotency key has a payment that is not
-   * failed or voided, or the request has one that is unresolved (`purchase`); a limit would be passed (`over_limit`).
+   * and is reserved anew under the same row with its attempts kept); the idempotency key has a payment that is
+   * unresolved or has a preimage, or the request has one that is unresolved (`purchase`); a limit would be passed
+   * (`over_limit`).
    */
   reserve(request: ReserveRequest): Promise<ReserveResult>;
   /**
@@ -254,7 +257,7 @@ export interface Store {
   payment(paymentHash: string): Promise<StoredPayment | undefined>;
   /** The payment of an idempotency key, whatever its state; else the unresolved one of a request. */
   purchase(budgetId: string, by: { requestKey: string } | { idempotencyKey: string }): Promise<StoredPayment | undefined>;
-  /** Says that this key's purchase is this payment as well, unless the key has a payment that is not failed or voided. */
+  /** Says that this key's purchase is this payment as well, unless the key has one that is unresolved or has a preimage. */
   link(budgetId: string, idempotencyKey: string, callKey: string, paymentHash: string): Promise<boolean>;
   /** Oldest first. */
   payments(budgetId: string, filter?: PaymentFilter): AsyncIterable<StoredPayment>;

@@ -1,0 +1,166 @@
+/** What the steps of one client share: its ports, its rules and what it has under way. Children share all but the rules. */
+import type { Challenge } from "./challenge.ts";
+import { emitter, tell } from "./events.ts";
+import type { Invoice } from "./invoice.ts";
+import { memoryStore } from "./memory-store.ts";
+import { ceilSats } from "./money.ts";
+import type { Config, Fetch, Rules } from "./options.ts";
+import type { Clock, KeptCredential, Store, StoredPayment, Wallet } from "./ports.ts";
+import { OriginDesk, PaymentQueue } from "./queue.ts";
+import { Book } from "./report.ts";
+import type { Hop } from "./request.ts";
+import { asWallet } from "./wallet.ts";
+
+export interface MaxFee {
+  readonly msat: bigint;
+  readonly percent: number;
+}
+
+/** A 402 that may be paid: the challenge, its invoice, and the hop it belongs to. */
+export interface Offer {
+  readonly challenge: Challenge;
+  readonly invoice: Invoice;
+  readonly hop: Hop;
+  readonly host: string;
+  readonly requestKey: string;
+  /** Fingerprint of the caller's own request, before redirects. */
+  readonly callKey: string;
+  /** Order of arrival among this client's challenges and accepted credentials. */
+  readonly turn: number;
+  /** A person was asked about this invoice, and said yes. */
+  approved: boolean;
+}
+
+/** How a payment ended, as far as this process knows. */
+export type Outcome =
+  | { readonly status: "settled"; readonly credential: KeptCredential; readonly feeMsat: bigint }
+  | { readonly status: "failed"; readonly error: Error }
+  | { readonly status: "unknown"; readonly error: Error }
+  /** Dispatch was not granted: voided, too old, or paused. */
+  | { readonly status: "not_sent" };
+
+/** A purchase under way in this process, for identical ones to share. */
+export interface Flight {
+  paymentHash: string | undefined;
+  dispatched: boolean;
+  readonly result: Promise<FlightResult>;
+  readonly end: (result: FlightResult) => void;
+}
+
+export type FlightResult =
+  /** `answered`: the server took it for the purchase it was bought for. */
+  | { readonly status: "credential"; readonly credential: KeptCredential; readonly answered: boolean }
+  | { readonly status: "error"; readonly error: unknown }
+  /** It came to nothing before a payment; whoever follows may make the purchase itself. */
+  | { readonly status: "none" };
+
+export interface Line {
+  readonly config: Config;
+  readonly rules: Rules;
+  readonly fetch: Fetch;
+  readonly insecureHosts: readonly string[];
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly wallet: Wallet;
+  readonly book: Book;
+  readonly emit: ReturnType<typeof emitter>;
+  readonly state: LineState;
+}
+
+export interface LineState {
+  readonly owner: string;
+  readonly queue: PaymentQueue;
+  readonly desks: Map<string, { desk: OriginDesk; users: number }>;
+  readonly flights: Map<string, Flight>;
+  /** Payments that are with the wallet, by payment hash, until they end. */
+  readonly live: Map<string, Promise<Outcome>>;
+  /** Payment hashes whose credential a caller of this process is about to show: nobody else uses it up before. */
+  readonly redeeming: Set<string>;
+  /** This process's holds, by payment hash, with the book they are in. */
+  readonly holds: Map<string, { msat: bigint; book: Book }>;
+  readonly suspensions: Map<string, { refusals: number; until: number }>;
+  readonly quotes: Map<string, Offer & { readonly id: string }>;
+  /** When a look-up first said `not_found`, by payment hash, epoch ms. */
+  readonly notFound: Map<string, number>;
+  readonly near: Set<string>;
+  recovery: Promise<unknown> | undefined;
+  readonly ownsStore: boolean;
+  turn: number;
+  children: number;
+  closed: boolean;
+}
+
+/** A new line. */
+export function openLine(config: Config): Line {
+  const id = crypto.randomUUID();
+  return {
+    config,
+    rules: config.rules,
+    fetch: config.fetch,
+    insecureHosts: config.insecureHosts,
+    clock: config.clock,
+    store: config.store ?? memoryStore({ clock: config.clock }),
+    wallet: asWallet(config.wallet),
+    book: new Book(config.rules.ownBudgetMsat),
+    emit: emitter(config.clock, config.onEvent),
+    state: {
+      owner: id,
+      queue: new PaymentQueue(config.paymentConcurrency, config.maxQueuedPayments),
+      desks: new Map(),
+      flights: new Map(),
+      live: new Map(),
+      redeeming: new Set(),
+      holds: new Map(),
+      suspensions: new Map(),
+      quotes: new Map(),
+      notFound: new Map(),
+      near: new Set(),
+      recovery: config.store === undefined ? Promise.resolve() : undefined,
+      ownsStore: config.store === undefined,
+      turn: 0,
+      children: 0,
+      closed: false,
+    },
+  };
+}
+
+/** The desk of an origin, for as long as a call to it is under way. */
+export function visitDesk(line: Line, origin: string): { desk: OriginDesk; leave: () => void } {
+  const { desks } = line.state;
+  let entry = desks.get(origin);
+  if (entry === undefined) desks.set(origin, (entry = { desk: new OriginDesk(line.config.paymentConcurrency), users: 0 }));
+  const visited = entry;
+  visited.users += 1;
+  return {
+    desk: visited.desk,
+    leave: () => {
+      visited.users -= 1;
+      if (visited.users === 0) desks.delete(origin);
+    },
+  };
+}
+
+/** Notes a hold in this client's own view. */
+export function noteHold(line: Line, payment: StoredPayment): void {
+  const msat = payment.amountMsat + payment.maxFeeMsat;
+  line.state.holds.set(payment.paymentHash, { msat, book: line.book });
+  line.book.hold(msat);
+}
+
+/** Takes a hold out of this client's own view; returns the book it was in. */
+export function noteRelease(line: Line, paymentHash: string): Book | undefined {
+  const hold = line.state.holds.get(paymentHash);
+  if (hold === undefined) return undefined;
+  line.state.holds.delete(paymentHash);
+  hold.book.release(hold.msat);
+  return hold.book;
+}
+
+/** Books a settled payment in this client's own view, and tells its observers. */
+export function noteSpend(line: Line, payment: StoredPayment, feeMsat: bigint): void {
+  const book = noteRelease(line, payment.paymentHash) ?? line.book;
+  book.spend({ url: payment.url, host: payment.host, paymentHash: payment.paymentHash, amountMsat: payment.amountMsat, feeMsat, ts: line.clock.now() });
+  const spent = ceilSats(payment.amountMsat + feeMsat);
+  line.emit("settled", payment.url, { paymentHash: payment.paymentHash, amountSats: spent });
+  tell(line.config.onSpend, spent, payment.url);
+}

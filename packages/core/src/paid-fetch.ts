@@ -1,0 +1,113 @@
+/**
+ * The line: one paid fetch, top to bottom. `paidFetch` is the HTTP side of it and `buy` the money side; each call in
+ * them is a step with a file of its own, and nothing outside can reorder them.
+ */
+import { within } from "./clock.ts";
+import { L402Error } from "./errors.ts";
+import { visitDesk, type Line, type Offer } from "./line.ts";
+import type { L402RequestInit } from "./options.ts";
+import { pay, unknownError } from "./payment.ts";
+import { authorizeHost } from "./policy.ts";
+import type { OriginDesk } from "./queue.ts";
+import { captureCall, requestKeyOf, type Call } from "./request.ts";
+import { askApproval, reserve, type Wait } from "./reserve.ts";
+import { ask, keptBeside, redeem, tryKept, useAgain } from "./redeem.ts";
+import { authorizeOffer, boughtBefore, enterDesk, firstRecovery, follow, joinRecorded, newerCredential, NOT_SENT, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
+import { queueTimeout, Seat } from "./seat.ts";
+
+/**
+ * One paid fetch: asks; pays if it must and may; asks again with the credential.
+ *
+ * @throws {L402Error} whose `paid` says whether money moved. @throws what `fetch` throws, while nothing was sent to a wallet.
+ */
+export async function paidFetch(line: Line, input: string | URL | Request, init?: L402RequestInit): Promise<Response> {
+  if (line.state.closed) throw new L402Error("store_unavailable", "This client is closed; make a new one.");
+  const call = await captureCall(input, init);
+  authorizeHost(line.rules, call.first.url); //                         PolicyError                       paid: "no"
+
+  const before = await boughtBefore(line, call); //                     PolicyError "no", PaymentUnknownError
+  if (before !== undefined) return useAgain(line, call, before); //     CredentialRejectedError           paid: "yes"
+
+  const tried = new Set<string>();
+  const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call.quoteId, await requestKeyOf(call.first));
+  if (offer instanceof Response) return offer; //                       free, opened by a kept credential, or not ours
+  authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
+  await firstRecovery(line, call);
+
+  const { desk, leave } = visitDesk(line, offer.hop.url.origin);
+  const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
+  try {
+    for (;;) {
+      const way: Way = (await keptBeside(line, call, offer, tried)) ?? (await buy(line, call, offer, desk, tried, wait));
+      if (way.status === "bought") return await redeem(line, call, offer.hop, way);
+      const opened = way.status === "try" ? await tryKept(line, call, offer, way, tried) : undefined;
+      if (opened !== undefined) return opened;
+    }
+  } finally {
+    leave();
+  }
+}
+
+/**
+ * The order in which money moves: reserve, approve, queue, dispatch and pay (in `pay`), settle (in `pay`). Every way out
+ * before the dispatch voids the hold; after it, only proof ends it.
+ */
+async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried: ReadonlySet<string>, wait: Wait): Promise<Way> {
+  const newer = newerCredential(line, desk, offer, tried);
+  if (newer !== undefined) return newer;
+  const shared = line.state.flights.get(offer.requestKey);
+  if (shared !== undefined) return follow(line, call, offer, shared, tried, wait);
+
+  const seat = new Seat(line, offer, desk); //                          QueueFullError                    paid: "no"
+  try {
+    const reserved = await reserve(line, call, offer, desk, wait); //   BudgetExceededError               paid: "no"
+    if (reserved.status === "again") return leaveSeat(seat, reserved);
+    if (reserved.status === "purchase") return leaveSeat(seat, await joinRecorded(line, call, offer, reserved.payment, wait));
+    seat.hold(reserved.payment);
+    call.signal?.throwIfAborted();
+
+    await askApproval(line, call, offer, reserved.payment, wait); //    PolicyError                       paid: "no"
+
+    seat.permit = await enterDesk(line, call, desk, wait); //           QueueFullError, the abort's reason
+    const instead = newerCredential(line, desk, offer, tried);
+    if (seat.permit === undefined || instead !== undefined) {
+      await seat.giveUp("another credential of this origin is tried first");
+      return leaveSeat(seat, instead ?? { status: "again" });
+    }
+
+    line.emit("queued", reserved.payment.url, { paymentHash: reserved.payment.paymentHash });
+    const payment = line.state.queue.run(() => {
+      if (seat.cancelled || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
+      seat.dispatching = true;
+      return pay(line, reserved.payment, () => seat.noteDispatched());
+    });
+    payment.then(seat.place.leave, seat.place.leave);
+    const waited = await within(line.clock, wait.deadline, call.signal, payment);
+
+    if (waited.status !== "done") {
+      const cause = waited.status === "aborted" ? waited.reason : undefined;
+      if (await seat.giveUp("its caller stopped waiting")) throw waited.status === "aborted" ? cause : queueTimeout(line, offer.host);
+      // It was dispatched: it goes on without this caller, and what it buys is kept for the next call.
+      seat.detach(payment);
+      const why = waited.status === "aborted" ? "the caller stopped waiting for the wallet" : "no answer from the wallet in time";
+      await line.store.unknown(reserved.payment.paymentHash, reserved.payment.attempt + 1, { resolution: why }).catch(() => false);
+      throw unknownError(line, reserved.payment, why, cause); //        PaymentUnknownError               paid: "unknown"
+    }
+    const outcome = waited.value;
+    if (outcome.status === "settled") return { status: "bought", credential: outcome.credential, payment: reserved.payment, feeMsat: outcome.feeMsat, seat };
+    if (outcome.status === "not_sent") {
+      await seat.giveUp(NOT_SENT);
+      return leaveSeat(seat, newerCredential(line, desk, offer, tried) ?? (await notSent(line, reserved.payment)));
+    }
+    throw outcome.error; //                                             PaymentFailedError "no", PaymentUnknownError
+  } catch (error) {
+    if (!seat.dispatching) await seat.giveUp("its caller was refused");
+    if (!seat.detached) seat.end(sharesError(error) ? { status: "error", error } : { status: "none" });
+    throw error;
+  }
+}
+
+function leaveSeat(seat: Seat, way: Way): Way {
+  seat.end({ status: "none" });
+  return way;
+}

@@ -1,0 +1,199 @@
+/** The side roads of a purchase: credentials that make it unnecessary, purchases that exist already, and refusals. */
+import { within } from "./clock.ts";
+import { credentialOf } from "./credential.ts";
+import { InvoiceError, isL402Error, PolicyError, QueueFullError } from "./errors.ts";
+import { mayCarryCredential } from "./exchange.ts";
+import type { Flight, Line, Offer } from "./line.ts";
+import { noteRelease } from "./line.ts";
+import { INVOICE_LIFE_MIN_MS, unknownError } from "./payment.ts";
+import { authorizePrice } from "./policy.ts";
+import type { KeptCredential, StoredPayment } from "./ports.ts";
+import type { OriginDesk, Permit } from "./queue.ts";
+import { recover, resolveByLookup, voidAbandoned } from "./recovery.ts";
+import { requestKeyOf, type Call } from "./request.ts";
+import type { Wait } from "./reserve.ts";
+import { queueTimeout, type Seat } from "./seat.ts";
+
+/** Longest wait, ms, for the first recovery before a client's first payment. */
+const RECOVERY_MAX_MS = 10_000;
+/** First and longest wait, ms, between looks at a payment that another process is making. */
+const ELSEWHERE_FIRST_MS = 50;
+const ELSEWHERE_MAX_MS = 1_000;
+
+/** How a row is voided that the queue passed over. */
+export const NOT_SENT = "it was not sent";
+
+/** What a purchase came to. */
+export type Way =
+  /** Bought for this call; its seat ends when the server has answered. */
+  | { readonly status: "bought"; readonly credential: KeptCredential; readonly payment: StoredPayment; readonly feeMsat: bigint; readonly seat: Seat }
+  /** To try without a payment. `own`: bought for this very purchase, so that a refusal is final and is never paid over. */
+  | { readonly status: "try"; readonly credential: KeptCredential; readonly own: boolean }
+  | { readonly status: "again" };
+
+/** @throws {PolicyError} when the offer must not be paid, whatever the budget says. */
+export function authorizeOffer(line: Line, call: Call, offer: Offer): void {
+  const { host, hop, invoice } = offer;
+  if (!mayCarryCredential(hop.url, line.insecureHosts)) {
+    throw new PolicyError("policy_domain", `${host} asks for a payment over plain http, where the credential could be stolen. Nothing was paid; use https, or name the host in allowInsecureHosts.`);
+  }
+  authorizePrice(line.rules, host, invoice.amountMsat, call.maxPriceMsat);
+  const suspended = line.state.suspensions.get(hop.url.origin);
+  if (suspended !== undefined && suspended.until > line.clock.now()) {
+    throw new PolicyError("origin_suspended", `${host} took ${suspended.refusals} payments and refused what was bought. Nothing was paid; buying there is stopped until ${new Date(suspended.until).toISOString()}.`);
+  }
+}
+
+/** Recovers once before a client's first payment: what an earlier process left open may be this very purchase. */
+export async function firstRecovery(line: Line, call: Call): Promise<void> {
+  line.state.recovery ??= recover(line).catch(() => {});
+  const waited = await within(line.clock, line.clock.now() + RECOVERY_MAX_MS, call.signal, line.state.recovery);
+  if (waited.status === "aborted") throw waited.reason;
+}
+
+/** @throws {PolicyError} `quote_invalid` when the quote is unknown, of another request, or too old to be paid. */
+export function takeQuote(line: Line, quoteId: string, callKey: string): Offer {
+  const quote = line.state.quotes.get(quoteId);
+  if (quote === undefined) throw new PolicyError("quote_invalid", "No such quote: ask for the price again. Nothing was paid.");
+  if (quote.callKey !== callKey) throw new PolicyError("quote_invalid", "The quote is for another request (method, URL and body must be the same). Nothing was paid.");
+  if (quote.invoice.expiresAt - INVOICE_LIFE_MIN_MS < line.clock.now()) throw new PolicyError("quote_invalid", "The quote has expired: ask for the price again. Nothing was paid.");
+  return quote;
+}
+
+/**
+ * The credential that an earlier run of this call bought: by its idempotency key, or by its quote.
+ *
+ * @throws {PolicyError} `idempotency_mismatch` when the key belongs to another request. @throws {PaymentUnknownError} while its outcome is open.
+ */
+export async function boughtBefore(line: Line, call: Call): Promise<KeptCredential | undefined> {
+  if (call.idempotencyKey === undefined && call.quoteId === undefined) return undefined;
+  const callKey = await requestKeyOf(call.first);
+  const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
+  for (;;) {
+    let payment = call.idempotencyKey === undefined ? undefined : await line.store.purchase(line.config.budgetId, { idempotencyKey: call.idempotencyKey });
+    if (payment !== undefined && payment.callKey !== callKey) {
+      throw new PolicyError("idempotency_mismatch", "This idempotencyKey was used for another request (method, URL and body must be the same). Nothing was paid; use a new key.");
+    }
+    if (payment === undefined && call.quoteId !== undefined) {
+      const quote = line.state.quotes.get(call.quoteId);
+      const row = quote === undefined || quote.callKey !== callKey ? undefined : await line.store.payment(quote.invoice.paymentHash);
+      if (row !== undefined && row.requestKey === quote?.requestKey) payment = row;
+    }
+    if (payment === undefined || payment.state === "failed" || payment.state === "voided") return undefined;
+    const flight = line.state.flights.get(payment.requestKey);
+    if (flight !== undefined && flight.paymentHash === payment.paymentHash) {
+      const waited = await within(line.clock, wait.deadline, call.signal, flight.result);
+      if (waited.status !== "done") throwStopped(line, payment, flight.dispatched, waited);
+      continue;
+    }
+    if (payment.state === "settled") return credentialOf(payment);
+    const found = await ended(line, call, payment, wait);
+    if (found === "free") return undefined;
+    return found;
+  }
+}
+
+/**
+ * A credential to try before a payment is sent: one of this origin that was accepted since the challenge, or one whose
+ * caller has left. `look` only says whether there is one.
+ */
+export function newerCredential(line: Line, desk: OriginDesk, offer: Offer, tried: ReadonlySet<string>, mode: "take" | "look" = "take"): Way | undefined {
+  const serves = (credential: KeptCredential): boolean =>
+    !tried.has(credential.paymentHash) &&
+    (line.config.credentialScope === "origin" || (credential.method === offer.hop.method && credential.path === offer.hop.url.pathname));
+  const index = desk.orphans.findIndex(serves);
+  if (index >= 0) {
+    const orphan = desk.orphans[index] as KeptCredential;
+    if (mode === "take") desk.orphans.splice(index, 1);
+    return { status: "try", credential: orphan, own: false };
+  }
+  const { accepted } = desk;
+  return accepted !== undefined && accepted.turn > offer.turn && serves(accepted.credential) ? { status: "try", credential: accepted.credential, own: false } : undefined;
+}
+
+/** Waits for the right to buy at this origin; `undefined` when a credential is to be tried instead. */
+export async function enterDesk(line: Line, call: Call, desk: OriginDesk, wait: Wait): Promise<Permit | undefined> {
+  const stop = new AbortController();
+  const entered = desk.enter(stop.signal);
+  const waited = await within(line.clock, wait.deadline, call.signal, entered);
+  if (waited.status === "done") return waited.value;
+  stop.abort();
+  (await entered)?.release(); // it may have been granted in the very moment
+  throw waited.status === "aborted" ? waited.reason : queueTimeout(line, call.first.url.host);
+}
+
+function throwStopped(line: Line, payment: Pick<StoredPayment, "paymentHash" | "amountMsat" | "host">, dispatched: boolean, waited: { status: "timeout" } | { status: "aborted"; reason: unknown }): never {
+  const cause = waited.status === "aborted" ? waited.reason : undefined;
+  if (dispatched) throw unknownError(line, payment, waited.status === "aborted" ? "the caller stopped waiting for the wallet" : "no answer from the wallet in time", cause);
+  throw waited.status === "aborted" ? cause : queueTimeout(line, payment.host);
+}
+
+/** Shares an identical purchase of this process. */
+export async function follow(line: Line, call: Call, offer: Offer, flight: Flight, tried: ReadonlySet<string>, wait: Wait): Promise<Way> {
+  const waited = await within(line.clock, wait.deadline, call.signal, flight.result);
+  if (waited.status !== "done") {
+    throwStopped(line, { paymentHash: flight.paymentHash ?? offer.invoice.paymentHash, amountMsat: offer.invoice.amountMsat, host: offer.host }, flight.dispatched, waited);
+  }
+  const result = waited.value;
+  if (result.status === "error") throw result.error;
+  if (result.status === "none" || tried.has(result.credential.paymentHash)) return { status: "again" };
+  return { status: "try", credential: result.credential, own: !result.answered };
+}
+
+/** The purchase is on record already, made by another process or by an earlier call of this one. */
+export async function joinRecorded(line: Line, call: Call, offer: Offer, payment: StoredPayment, wait: Wait): Promise<Way> {
+  if (payment.state === "settled") {
+    const credential = credentialOf(payment);
+    if (credential !== undefined) return { status: "try", credential, own: true };
+    throw new InvoiceError("invoice_mismatch", `${offer.host} sent an invoice that was paid before. It was not paid again; ask the server for a new one.`);
+  }
+  const found = await ended(line, call, payment, wait);
+  return found === "free" ? { status: "again" } : { status: "try", credential: found, own: true };
+}
+
+/**
+ * Waits until a recorded payment has ended: its credential, or `free` when nothing was paid.
+ *
+ * @throws {PaymentUnknownError} when its outcome stays open.
+ */
+async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): Promise<KeptCredential | "free"> {
+  let payment = first;
+  for (let pause = ELSEWHERE_FIRST_MS; ; pause = Math.min(2 * pause, ELSEWHERE_MAX_MS)) {
+    const credential = credentialOf(payment);
+    if (credential !== undefined) return credential;
+    if (payment.state === "failed" || payment.state === "voided" || payment.state === "settled") return "free";
+    const dispatched = payment.state !== "reserved";
+    const live = line.state.live.get(payment.paymentHash);
+    if (payment.state === "unknown" || (payment.state === "sending" && live === undefined && payment.leaseUntil <= line.clock.now())) {
+      const found = await resolveByLookup(line, payment).catch(() => "open" as const);
+      if (found === "open") throw unknownError(line, payment, payment.resolution ?? "an earlier payment for this purchase is not resolved");
+    } else if (live !== undefined) {
+      const waited = await within(line.clock, wait.deadline, call.signal, live);
+      if (waited.status !== "done") throwStopped(line, payment, dispatched, waited);
+      if (waited.value.status === "settled") return waited.value.credential;
+      if (waited.value.status === "unknown") throw waited.value.error;
+    } else if (payment.state !== "reserved" || !(await voidAbandoned(line, payment))) {
+      const waited = await within(line.clock, Math.min(wait.deadline, line.clock.now() + pause), call.signal, new Promise<never>(() => {}));
+      if (waited.status === "aborted" || line.clock.now() >= wait.deadline) throwStopped(line, payment, dispatched, waited.status === "done" ? { status: "timeout" } : waited);
+    }
+    payment = (await line.store.payment(payment.paymentHash)) ?? payment;
+  }
+}
+
+/** Why a payment was not dispatched. @throws {L402Error} that says it. */
+export async function notSent(line: Line, payment: StoredPayment): Promise<Way> {
+  noteRelease(line, payment.paymentHash);
+  const why = await line.store.paused(payment.budgetId);
+  if (why !== null) throw new PolicyError("paused_after_overrun", `Paying is stopped: ${why}. Look at the payments and the wallet, then call client.resume({ why }).`);
+  if (line.clock.now() > payment.expiresAt - INVOICE_LIFE_MIN_MS) {
+    throw new InvoiceError("invoice_expired", `The invoice of ${payment.host} ran out while it waited. Nothing was paid; try again.`, { retryable: true });
+  }
+  const row = await line.store.payment(payment.paymentHash);
+  if (row?.resolution === NOT_SENT) return { status: "again" };
+  throw new QueueFullError("queue_timeout", `The payment to ${payment.host} was called off before it was sent. Nothing was paid; try again.`);
+}
+
+/** Whether identical purchases share this failure; what only concerns its own caller they do not. */
+export function sharesError(error: unknown): boolean {
+  return isL402Error(error) && !["budget_exceeded", "queue_full", "queue_timeout", "invoice_expired", "store_unavailable"].includes(error.code);
+}

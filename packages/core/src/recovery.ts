@@ -1,0 +1,116 @@
+/**
+ * Ends payments whose outcome is open, by proof only: a look-up at the wallet, or a person. The rules are those of
+ * docs/architecture.md: paid with a valid preimage settles; in flight keeps the hold; a definite failure releases it if
+ * it can only mean this attempt; "not found" only when nothing can be executed later; trouble with the look-up proves
+ * nothing.
+ */
+import { L402Error } from "./errors.ts";
+import { noteRelease, noteSpend, type Line } from "./line.ts";
+import { ceilSats } from "./money.ts";
+import { book, provenPreimage } from "./payment.ts";
+import type { LookupResult, StoredPayment } from "./ports.ts";
+import { recordOf } from "./record.ts";
+import type { RecoveryReport } from "./types.ts";
+
+/** Clock error, and the longest time a wallet's own server may sit on a request: after both, an expired invoice cannot be begun. */
+const SKEW_AND_GRACE_MS = 120_000;
+/** Least time, ms, between two look-ups that must agree that a payment was never seen. */
+const NOT_FOUND_TWICE_MS = 30_000;
+
+/** Looks one unresolved payment up and books what is proven. Throws what the look-up or the store throws. */
+export async function resolveByLookup(line: Line, payment: StoredPayment): Promise<"settled" | "failed" | "open"> {
+  const { wallet, store, state, clock } = line;
+  const { lookup } = wallet.capabilities;
+  if (wallet.lookup === undefined || lookup === "none" || (lookup === "by-ref" && payment.walletRef === undefined)) return "open";
+  const found: LookupResult = await wallet.lookup({ paymentHash: payment.paymentHash, ...(payment.walletRef === undefined ? {} : { ref: payment.walletRef }) });
+  const now = clock.now();
+  if (found.status !== "not_found") state.notFound.delete(payment.paymentHash);
+  if (found.status === "settled") {
+    const preimage = await provenPreimage(found.preimage, payment.paymentHash);
+    if (preimage === undefined) return "open";
+    const outcome = await book(line, payment, preimage, found.feeMsat, "looked up at the wallet");
+    if (outcome.status === "settled") line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "settled" });
+    return "settled";
+  }
+  let proof: string | undefined;
+  const cannotBegin = now > payment.expiresAt + SKEW_AND_GRACE_MS;
+  if (found.status === "failed" && !found.soft && (payment.attempt <= 1 || cannotBegin)) proof = "the wallet's look-up says failed";
+  if (found.status === "not_found") {
+    const after = wallet.capabilities.notFoundFinalAfterMs;
+    const first = state.notFound.get(payment.paymentHash) ?? now;
+    state.notFound.set(payment.paymentHash, first);
+    if (after !== null && payment.dispatchedAt !== undefined && now >= payment.dispatchedAt + after) proof = "the wallet has never seen it";
+    if (after === null && cannotBegin && now - first >= NOT_FOUND_TWICE_MS) proof = "the wallet has never seen it, and the invoice has expired";
+  }
+  if (proof === undefined) return "open";
+  if (!(await store.fail(payment.paymentHash, payment.attempt, proof))) return "open";
+  state.notFound.delete(payment.paymentHash);
+  noteRelease(line, payment.paymentHash);
+  line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "failed" });
+  return "failed";
+}
+
+/** Voids a reservation that its owner no longer works on. */
+export async function voidAbandoned(line: Line, payment: StoredPayment): Promise<boolean> {
+  if (payment.owner === line.state.owner || payment.leaseUntil > line.clock.now()) return false;
+  const voided = await line.store.void(payment.paymentHash, "its owner is gone; it was never sent");
+  if (voided) line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "voided" });
+  return voided;
+}
+
+/** Brings every open payment of the budget as far as proof allows. */
+export async function recover(line: Line): Promise<RecoveryReport> {
+  const report: RecoveryReport = { settled: 0, failed: 0, voided: 0, stillUnknown: [], recoveredSats: 0 };
+  const open: StoredPayment[] = [];
+  for await (const payment of line.store.payments(line.config.budgetId, { state: ["reserved", "sending", "unknown"] })) open.push(payment);
+  let recoveredMsat = 0n;
+  for (const payment of open) {
+    if (line.state.live.has(payment.paymentHash) && payment.state === "sending") continue; // its owner is here, and at it
+    if (payment.state === "reserved") {
+      if (await voidAbandoned(line, payment)) {
+        report.voided += 1;
+        recoveredMsat += payment.amountMsat + payment.maxFeeMsat;
+      }
+      continue;
+    }
+    const found = await resolveByLookup(line, payment).catch(() => "open" as const);
+    if (found === "open") report.stillUnknown.push(recordOf(payment));
+    else report[found] += 1;
+    if (found === "failed") recoveredMsat += payment.amountMsat + payment.maxFeeMsat;
+  }
+  report.recoveredSats = ceilSats(recoveredMsat);
+  return report;
+}
+
+/**
+ * Ends a payment by hand, on record.
+ *
+ * @throws {L402Error} `not_resolvable` when it is not in the ledger, is settled, or the preimage is not its own.
+ */
+export async function resolveByHand(line: Line, paymentHash: string, outcome: "settled" | "failed", proof: { why: string; preimage?: string }): Promise<void> {
+  if (outcome !== "settled" && outcome !== "failed") throw new L402Error("invalid_options", 'The outcome must be "settled" or "failed".');
+  if (typeof proof?.why !== "string" || proof.why.trim() === "") throw new L402Error("invalid_options", "Resolving by hand needs a reason: { why: \"…\" }.");
+  const payment = typeof paymentHash === "string" ? await line.store.payment(paymentHash.toLowerCase()) : undefined;
+  if (payment === undefined || payment.budgetId !== line.config.budgetId) throw new L402Error("not_resolvable", "No payment with this payment hash is in the ledger.");
+  if (payment.state === "settled") throw new L402Error("not_resolvable", "This payment is settled already.", { paid: "yes" });
+  const resolution = `by hand: ${proof.why}`.slice(0, 500);
+  if (outcome === "settled") {
+    if (proof.preimage !== undefined) {
+      const preimage = await provenPreimage(proof.preimage, payment.paymentHash);
+      if (preimage === undefined) throw new L402Error("not_resolvable", "The preimage is not that of this payment hash.");
+      await book(line, payment, preimage, null, resolution);
+    } else {
+      const booked = await line.store.settle(payment.paymentHash, { preimage: null, feeMsat: payment.maxFeeMsat, resolution });
+      if (booked.status !== "already" && booked.status !== "missing") noteSpend(line, payment, payment.maxFeeMsat);
+    }
+  } else if (payment.state === "reserved") {
+    if (!(await line.store.void(payment.paymentHash, resolution))) throw new L402Error("not_resolvable", "This payment was sent meanwhile; look again.");
+    noteRelease(line, payment.paymentHash);
+  } else if (payment.state === "sending" || payment.state === "unknown") {
+    if (!(await line.store.fail(payment.paymentHash, payment.attempt, resolution))) throw new L402Error("not_resolvable", "This payment changed meanwhile; look again.");
+    noteRelease(line, payment.paymentHash);
+  } else {
+    throw new L402Error("not_resolvable", `This payment is ${payment.state} already.`);
+  }
+  line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: `${outcome} ${resolution}` });
+}

@@ -1,0 +1,220 @@
+/** The HTTP side: asking with what is kept, and redeeming what was bought. Nothing here pays. */
+import { noteReceipt, verdictOf } from "./credential.ts";
+import { CredentialRejectedError, isL402Error, TransportError } from "./errors.ts";
+import { discard, send, type Reply } from "./exchange.ts";
+import type { Line, Offer } from "./line.ts";
+import { ceilSats } from "./money.ts";
+import { readOffer } from "./offer.ts";
+import type { KeptCredential } from "./ports.ts";
+import type { Way } from "./purchase.ts";
+import { hostOf, type Call, type Hop } from "./request.ts";
+
+/** Kept credentials tried for one call before a purchase: that of its path, and the newest of its origin. */
+const KEPT_TRIES_MAX = 2;
+/** Waits, ms, before a fresh credential is shown again to a server that does not take it yet: 4 s in all. */
+const REDEEM_AGAIN_MS: readonly number[] = [250, 750, 1_500, 1_500];
+/** Longest wait, ms, for a server's answer to a fresh credential before the next one of its origin may be bought. */
+const ANSWER_MAX_MS = 5_000;
+/** Paid-but-refused purchases at an origin after which nothing is bought there for a while. */
+const REFUSALS_MAX = 2;
+const SUSPENDED_MS = 600_000;
+/** Origins whose refusals are remembered. */
+const SUSPENSIONS_MAX = 10_000;
+/** Methods that may be sent again when it is not known whether the server acted on them (RFC 9110 section 9.2.2). */
+const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** The kept credential for a hop, unless it carries an `Authorization` of the caller's own. */
+function keptFor(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<KeptCredential | undefined> {
+  if (hop.headers.has("authorization")) return Promise.resolve(undefined);
+  return lookUpKept(line, hop, except);
+}
+
+function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<KeptCredential | undefined> {
+  const { config, store } = line;
+  return store.credential({ budgetId: config.budgetId, origin: hop.url.origin, method: hop.method, path: hop.url.pathname, anyPath: config.credentialScope === "origin", except });
+}
+
+/**
+ * Asks for the resource, with a kept credential where there is one. The response, if it is free, opened or not ours;
+ * else the offer.
+ */
+export async function ask(line: Line, call: Call, tried: Set<string>): Promise<Response | Offer> {
+  for (let tries = 0; ; tries += 1) {
+    const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, hop, busy(line, tried)) : undefined));
+    const { response, credential } = reply;
+    if (credential === undefined) return (await readOffer(line, call, reply)) ?? response;
+    if (!refuses(line, reply, credential)) return response;
+    tried.add(credential.paymentHash);
+    // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
+    if (response.status === 402 && (await keptFor(line, reply.hop, busy(line, tried))) === undefined) {
+      const offer = await readOffer(line, call, reply).catch(() => null);
+      if (offer !== null) return offer;
+    }
+    discard(response);
+  }
+}
+
+/** What must not be tried: what was, and what a caller of this process is about to redeem. */
+function busy(line: Line, tried: ReadonlySet<string>): ReadonlySet<string> {
+  if (line.state.redeeming.size === 0) return tried;
+  return new Set([...tried, ...line.state.redeeming]);
+}
+
+/**
+ * Judges the answer to a kept credential. `true`: it was refused here, and the call goes on without it. A 403 at the
+ * place it was bought for is an answer, not a refusal.
+ */
+function refuses(line: Line, { response, hop }: Reply, credential: KeptCredential): boolean {
+  const verdict = verdictOf(response.status);
+  const place = { method: hop.method, path: hop.url.pathname };
+  const home = credential.method === place.method && credential.path === place.path;
+  if (verdict === "refused" || (verdict === "elsewhere" && !home)) {
+    void line.store.refused(credential.paymentHash, place).catch(() => {});
+    line.emit("rejected", hop.url.href, { paymentHash: credential.paymentHash, detail: String(response.status) });
+    return true;
+  }
+  if (verdict === "accepted") noteAccepted(line, credential, true);
+  noteReceipt(response, hop.url.href, credential);
+  return false;
+}
+
+function noteAccepted(line: Line, credential: KeptCredential, reused: boolean): void {
+  if (credential.acceptedAt === undefined) void line.store.accepted(credential.paymentHash).catch(() => {});
+  line.state.suspensions.delete(credential.origin);
+  line.state.desks.get(credential.origin)?.desk.noteAccepted({ ...credential, acceptedAt: credential.acceptedAt ?? line.clock.now() }, (line.state.turn += 1), reused);
+}
+
+/** Where the caller's own `Authorization` went out first, the kept credentials come after it, and before any payment. */
+export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>): Promise<Way | undefined> {
+  if (call.quoteId !== undefined || !offer.hop.headers.has("authorization") || tried.size >= KEPT_TRIES_MAX) return undefined;
+  const credential = await lookUpKept(line, offer.hop, busy(line, tried));
+  return credential === undefined ? undefined : { status: "try", credential, own: false };
+}
+
+/** Tries a credential instead of a payment: the response, or `undefined` when it is not good here. */
+export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & { status: "try" }, tried: Set<string>): Promise<Response | undefined> {
+  if (way.own) return useAgain(line, call, way.credential, offer.hop);
+  const reply = await send(line, call, offer.hop, (hop) => (hop.url.origin === way.credential.origin ? way.credential : keptFor(line, hop, tried)));
+  if (!refuses(line, reply, way.credential)) {
+    if (call.idempotencyKey !== undefined) await line.store.link(line.config.budgetId, call.idempotencyKey, offer.callKey, way.credential.paymentHash);
+    return reply.response;
+  }
+  tried.add(way.credential.paymentHash);
+  discard(reply.response);
+  return undefined;
+}
+
+/**
+ * Uses what an earlier run of this purchase bought. It is never paid over.
+ *
+ * @throws {CredentialRejectedError} when the server does not take it any more.
+ */
+export async function useAgain(line: Line, call: Call, credential: KeptCredential, hop: Hop = call.first): Promise<Response> {
+  if (credential.acceptedAt === undefined) return present(line, call, hop, credential, undefined);
+  const reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, next, new Set())));
+  if (reply.credential?.paymentHash === credential.paymentHash && verdictOf(reply.response.status) === "refused") {
+    discard(reply.response);
+    throw new CredentialRejectedError(
+      `This purchase at ${hostOf(hop.url)} was paid and delivered before, and the server does not take its credential again (HTTP ${reply.response.status}). Nothing was paid now. To buy it once more, use a new idempotencyKey.`,
+      { paymentHash: credential.paymentHash, status: reply.response.status },
+    );
+  }
+  if (verdictOf(reply.response.status) === "accepted") noteAccepted(line, credential, true);
+  noteReceipt(reply.response, reply.hop.url.href, credential);
+  return reply.response;
+}
+
+/** Shows a bought credential to the server, and lets go of the purchase when it has answered. */
+export async function redeem(line: Line, call: Call, hop: Hop, way: Way & { status: "bought" }): Promise<Response> {
+  const { credential, seat } = way;
+  const answered = new AbortController();
+  line.clock.sleep(ANSWER_MAX_MS, answered.signal).then(
+    () => seat.permit?.release(),
+    () => {},
+  );
+  line.state.redeeming.add(credential.paymentHash);
+  let taken = false;
+  try {
+    const response = await present(line, call, hop, credential, { amountMsat: way.payment.amountMsat, feeMsat: way.feeMsat });
+    taken = true;
+    return response;
+  } catch (error) {
+    if (isL402Error(error) && error.code === "credential_rejected") {
+      taken = true;
+      seat.end({ status: "error", error });
+    }
+    throw error;
+  } finally {
+    answered.abort();
+    line.state.redeeming.delete(credential.paymentHash);
+    seat.end({ status: "credential", credential, answered: taken });
+  }
+}
+
+/**
+ * Presents a credential that the server has not accepted yet. A refusal is tried again for up to 4 s (its node may not
+ * have told it of the payment), and then raised; trouble on its side is tried again where that is harmless.
+ *
+ * @throws {CredentialRejectedError} `paid: "yes"`. @throws {TransportError} `paid: "yes"`, when no answer came.
+ */
+async function present(line: Line, call: Call, hop: Hop, credential: KeptCredential, paid: { amountMsat: bigint; feeMsat: bigint } | undefined): Promise<Response> {
+  const host = hostOf(hop.url);
+  const kept = "The payment was made; its credential is kept, and the next call uses it without paying.";
+  for (let turn = 0; ; turn += 1) {
+    const pause = REDEEM_AGAIN_MS[turn];
+    let reply: Reply;
+    try {
+      reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, next, new Set())));
+    } catch (cause) {
+      if (isL402Error(cause)) {
+        throw new TransportError(cause.code === "transport_limit" || cause.code === "transport_failed" ? cause.code : "transport_blocked", `${cause.message} ${kept}`, { paid: "yes", retryable: true, cause });
+      }
+      if (!call.signal?.aborted && REPEATABLE.has(hop.method) && pause !== undefined && turn < 2) {
+        await line.clock.sleep(pause, call.signal).catch(() => {});
+        continue;
+      }
+      throw new TransportError("transport_failed", `No answer from ${host} after the payment. ${kept}`, { paid: "yes", retryable: true, cause });
+    }
+    const { response } = reply;
+    const { status } = response;
+    if (reply.hop.url.origin !== credential.origin) return answer(reply, credential, paid); // it led elsewhere: that is the answer
+    const verdict = verdictOf(status);
+    if (verdict === "accepted") {
+      noteAccepted(line, credential, paid === undefined);
+      line.emit("redeemed", hop.url.href, { paymentHash: credential.paymentHash, ...(paid === undefined ? {} : { amountSats: ceilSats(paid.amountMsat) }) });
+      return answer(reply, credential, paid);
+    }
+    if (verdict === "open") {
+      const again = pause !== undefined && (status === 409 || ((status === 429 || status >= 500) && REPEATABLE.has(hop.method) && turn < 2));
+      const after = Number(response.headers.get("retry-after") ?? 0) * 1_000;
+      if (!again || after > pause) return answer(reply, credential, paid);
+      discard(response);
+      await line.clock.sleep(Math.max(pause, after), call.signal).catch(() => {});
+      continue;
+    }
+    discard(response);
+    if (verdict === "elsewhere" || pause === undefined) {
+      if (paid === undefined) await line.store.refused(credential.paymentHash, { method: hop.method, path: hop.url.pathname }).catch(() => {});
+      else suspend(line, credential.origin);
+      line.emit("rejected", hop.url.href, { paymentHash: credential.paymentHash, detail: String(status) });
+      throw new CredentialRejectedError(
+        `${host} was paid ${paid === undefined ? "before" : `${ceilSats(paid.amountMsat)} sats`} and refuses the credential (HTTP ${status}). It was not paid again; the credential is kept. Take it up with the service.`,
+        { paymentHash: credential.paymentHash, status },
+      );
+    }
+    await line.clock.sleep(pause, call.signal).catch(() => {});
+  }
+}
+
+function answer(reply: Reply, credential: KeptCredential, paid: { amountMsat: bigint; feeMsat: bigint } | undefined): Response {
+  noteReceipt(reply.response, reply.hop.url.href, credential, paid);
+  return reply.response;
+}
+
+/** Counts a paid-but-refused purchase; after two, nothing is bought at this origin for ten minutes. */
+function suspend(line: Line, origin: string): void {
+  const { suspensions } = line.state;
+  const refusals = (suspensions.get(origin)?.refusals ?? 0) + 1;
+  if (suspensions.size >= SUSPENSIONS_MAX) suspensions.delete(suspensions.keys().next().value as string);
+  suspensions.set(origin, { refusals, until: refusals >= REFUSALS_MAX ? line.clock.now() + SUSPENDED_MS : 0 });
+}

@@ -1,0 +1,90 @@
+/**
+ * A purchase that this process makes: what it holds on to while it lasts (a flight that identical calls follow, a place
+ * in the queue, a hold, a permit of its origin), and lets go of exactly once.
+ */
+import { QueueFullError } from "./errors.ts";
+import { noteRelease, type Flight, type FlightResult, type Line, type Offer, type Outcome } from "./line.ts";
+import type { StoredPayment } from "./ports.ts";
+import type { OriginDesk, Permit, Place } from "./queue.ts";
+
+export class Seat {
+  readonly #line: Line;
+  readonly #desk: OriginDesk;
+  readonly #flight: Flight;
+  readonly #requestKey: string;
+  readonly place: Place;
+  #held: StoredPayment | undefined;
+  #ended = false;
+  permit: Permit | undefined;
+  /** Set before the dispatch is asked for: from then on only the store knows whether it was granted. */
+  dispatching = false;
+  /** Set when the purchase was given up before the dispatch: the queue's task then does nothing. */
+  cancelled = false;
+  /** The payment goes on without its caller. */
+  detached = false;
+
+  /** Claims the purchase for this call, without an `await` in between. @throws {QueueFullError} `queue_full`. */
+  constructor(line: Line, offer: Offer, desk: OriginDesk) {
+    this.place = line.state.queue.enter();
+    let end: (result: FlightResult) => void = () => {};
+    const result = new Promise<FlightResult>((resolve) => (end = resolve));
+    this.#flight = { paymentHash: undefined, dispatched: false, result, end };
+    this.#line = line;
+    this.#desk = desk;
+    this.#requestKey = offer.requestKey;
+    line.state.flights.set(offer.requestKey, this.#flight);
+  }
+
+  get held(): StoredPayment | undefined {
+    return this.#held;
+  }
+
+  hold(payment: StoredPayment): void {
+    this.#held = payment;
+    this.#flight.paymentHash = payment.paymentHash;
+    this.#desk.underWay += 1;
+  }
+
+  noteDispatched(): void {
+    this.#flight.dispatched = true;
+  }
+
+  /** Gives the purchase up. `false`: it was dispatched, or may have been; then only proof ends it. */
+  async giveUp(why: string): Promise<boolean> {
+    if (this.#held === undefined) return true;
+    if (!this.dispatching) this.cancelled = true;
+    const voided = await this.#line.store.void(this.#held.paymentHash, why, this.#held.owner).catch(() => false);
+    if (voided) {
+      noteRelease(this.#line, this.#held.paymentHash);
+      this.#line.emit("failed", this.#held.url, { paymentHash: this.#held.paymentHash, detail: `voided: ${why}` });
+    }
+    return voided || this.cancelled;
+  }
+
+  /** The payment goes on without its caller; what it buys is offered to whoever waits, and kept. */
+  detach(payment: Promise<Outcome>): void {
+    this.detached = true;
+    payment.then(
+      (outcome) => this.end(outcome.status === "settled" ? { status: "credential", credential: outcome.credential, answered: false } : outcome.status === "not_sent" ? { status: "none" } : { status: "error", error: outcome.error }),
+      (error: unknown) => this.end({ status: "error", error }),
+    );
+  }
+
+  /** Lets go of everything, once. */
+  end(result: FlightResult): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { flights } = this.#line.state;
+    if (flights.get(this.#requestKey) === this.#flight) flights.delete(this.#requestKey);
+    if (result.status === "credential" && !result.answered) this.#desk.orphans.push(result.credential);
+    if (this.#held !== undefined) this.#desk.underWay -= 1;
+    this.place.leave();
+    this.permit?.release();
+    this.#flight.end(result);
+    this.#desk.change();
+  }
+}
+
+export function queueTimeout(line: Line, host: string): QueueFullError {
+  return new QueueFullError("queue_timeout", `The payment to ${host} was not sent within ${line.config.paymentTimeoutMs} ms, since others were before it. Nothing was paid; try again.`);
+}
