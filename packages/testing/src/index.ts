@@ -28,3 +28,5 @@ export { misbehaviours, type Misbehaviour, type MisbehaviourName, type Phase } f
 export { describeContract, runContract, type ContractCase, type TestFunction } from "./contracts/case.ts";
 export { storeContract, type MakeStore } from "./contracts/store.ts";
 export { durableStoreContract, type OpenStore } from "./contracts/durable-store.ts";
+export { walletContract, type MakeWallet, type WalletHarness } from "./contracts/wallet.ts";
+export { audit, watchSpending, type AuditOptions, type AuditReport, type SpendingWatch } from "./audit.ts";
