@@ -46,7 +46,7 @@ export async function ask(line: Line, call: Call, tried: Set<string>): Promise<R
     if (!refuses(line, reply, credential)) return response;
     tried.add(credential.paymentHash);
     // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
-    if (response.status === 402 && (await keptFor(line, reply.hop, busy(line, tried))) === undefined) {
+    if ((await keptFor(line, reply.hop, busy(line, tried))) === undefined) {
       const offer = await readOffer(line, call, reply).catch(() => null);
       if (offer !== null) return offer;
     }

@@ -31,7 +31,7 @@ export type Reserved =
   | { readonly status: "again" };
 
 /**
- * Holds amount and fee allowance, on record, on every limit at once. What does not fit waits while a payment of the
+ * Holds amount and fee allowance, on record and counted at the desk, on every limit at once. What does not fit waits while a payment of the
  * same origin is under way, whose credential may serve it.
  *
  * @throws {BudgetExceededError} when a limit does not allow it. @throws {PolicyError} while the client is paused.
@@ -41,6 +41,8 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
   const { config, rules, clock, store, wallet } = line;
   const { invoice, challenge, hop } = offer;
   const fee = await feeToHold(wallet, payRequestOf(line, { invoice: invoice.invoice, paymentHash: invoice.paymentHash, amountMsat: invoice.amountMsat }, 0n, call.signal), config.maxFee);
+  // Counted from before the store is asked: whoever does not fit meanwhile waits for this one's outcome.
+  desk.underWay += 1;
   const result = await store.reserve({
     payment: {
       paymentHash: invoice.paymentHash,
@@ -67,7 +69,11 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
     },
     ...fee,
     limits: rules.limits.map((limit) => limit.rule),
+  }).catch((error: unknown) => {
+    desk.underWay -= 1;
+    throw error;
   });
+  if (result.status !== "reserved") desk.underWay -= 1;
   switch (result.status) {
     case "reserved":
       noteHold(line, result.payment);

@@ -39,10 +39,10 @@ export class Seat {
     return this.#held;
   }
 
+  /** Takes over a hold that `reserve` counted at the desk. */
   hold(payment: StoredPayment): void {
     this.#held = payment;
     this.#flight.paymentHash = payment.paymentHash;
-    this.#desk.underWay += 1;
   }
 
   noteDispatched(): void {
