@@ -1,5 +1,6 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import type { Clock } from "@l402-tools/core";
+import { backgroundWork, watchBackground } from "./background.ts";
 
 /** The machine's own time. */
 export const systemClock: Clock = {
@@ -35,7 +36,7 @@ export interface TestClock extends Clock {
   advanceToNext(): Promise<boolean>;
   /** Sets the time without waking anyone: a clock that jumps, also backwards. */
   set(now: number): void;
-  /** Lets everything that can go on without time go on. */
+  /** Lets everything that can go on without time go on: promises, hashes, files; not sockets. */
   settle(): Promise<void>;
   /**
    * Moves time on, sleeper by sleeper, until `work` is done, and returns its outcome. Fails if `work` waits for
@@ -67,9 +68,10 @@ export function createTestClock(start: number = TEST_CLOCK_START): TestClock {
     return first;
   };
 
-  // All microtasks run before an immediate does; a few rounds cover work that takes an immediate itself.
+  // All microtasks run before an immediate does; a few idle rounds cover work that takes an immediate itself.
+  watchBackground();
   const settle = async (): Promise<void> => {
-    for (let round = 0; round < 4; round += 1) await immediate();
+    for (let idle = 0; idle < 4; idle = backgroundWork() > 0 ? 0 : idle + 1) await immediate();
   };
 
   const wakeUntil = async (target: number): Promise<void> => {

@@ -30,3 +30,4 @@ export { storeContract, type MakeStore } from "./contracts/store.ts";
 export { durableStoreContract, type OpenStore } from "./contracts/durable-store.ts";
 export { walletContract, type MakeWallet, type WalletHarness } from "./contracts/wallet.ts";
 export { audit, watchSpending, type AuditOptions, type AuditReport, type SpendingWatch } from "./audit.ts";
+export { adapterContract, type AdapterHarness, type MakeAdapter, type ToolAnswer } from "./contracts/adapter.ts";

@@ -40,6 +40,7 @@ async function write(answer: Answer, response: ServerResponse, head: boolean): P
     response.end(answer.body);
     return;
   }
+  response.flushHeaders();
   const reader = answer.body.getReader();
   const closed = once(response, "close");
   void closed.then(() => reader.cancel().catch(() => {}));

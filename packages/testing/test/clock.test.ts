@@ -67,3 +67,13 @@ test("the machine's clock sleeps", async () => {
   await systemClock.sleep(1);
   expect(systemClock.now()).toBeGreaterThanOrEqual(before);
 });
+
+test("time waits for what other threads still work on", async () => {
+  const clock = createTestClock(0);
+  for (let i = 0; i < 200; i += 1) {
+    let done = false;
+    void crypto.subtle.digest("SHA-256", new Uint8Array(32)).then(() => (done = true));
+    await clock.advance(1);
+    expect(done).toBe(true);
+  }
+});
