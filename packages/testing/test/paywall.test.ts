@@ -160,7 +160,7 @@ describe("credentials", () => {
     const paywall = await serve({ "/a": { ...one, credential: "single-use" } });
     const headers = await pay(`${paywall.url}/a`, wallet, paywall.fetch);
     const both = await Promise.all([paywall.fetch(`${paywall.url}/a`, { headers }), paywall.fetch(`${paywall.url}/a`, { headers })]);
-    expect(both.map(({ status }) => status).sort()).toEqual([200, 402]);
+    expect(both.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 402]);
     expect(paywall.requests.at(-1)?.refused ?? paywall.requests.at(-2)?.refused).toBe("used up");
   });
 

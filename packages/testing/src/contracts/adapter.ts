@@ -188,7 +188,13 @@ export const adapterContract: readonly ContractCase<MakeAdapter>[] = [
     assert.equal(answer.isError, false);
   }),
 
-  adapterCase("the balance without a budget", async ({ call }) => void assert.match((await call("l402_balance", {})).text, /^No budget configured\./), {}),
+  adapterCase(
+    "the balance without a budget",
+    async ({ call }) => {
+      assert.match((await call("l402_balance", {})).text, /^No budget configured\./);
+    },
+    {},
+  ),
 
   adapterCase("a quote costs nothing", async ({ call, paywall, wallet }) => {
     const answer = await call("l402_quote", { url: `${paywall.url}/weather` });
