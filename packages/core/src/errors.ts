@@ -36,6 +36,9 @@ export type L402ErrorCode =
 /** Marks our errors, so that they are recognised across bundled copies of this package. */
 const BRAND: symbol = Symbol.for("@l402-tools/L402Error");
 
+/** The name under which Node, Bun and Deno look for an object's own way of being inspected. */
+const INSPECT: symbol = Symbol.for("nodejs.util.inspect.custom");
+
 export interface L402ErrorOptions {
   readonly paid?: Paid;
   readonly retryable?: boolean;
@@ -63,6 +66,8 @@ export class L402Error extends Error {
       Object.defineProperty(this, "cause", { value: options.cause, enumerable: false, writable: true, configurable: true });
     }
     Object.defineProperty(this, BRAND, { value: true });
+    // `inspect()` prints causes in full, and a wallet's error may carry a key: only our own facts are shown.
+    Object.defineProperty(this, INSPECT, { value: () => `${this.stack ?? `${this.name}: ${this.message}`} ${JSON.stringify({ ...(this as object) })}` });
   }
 
   /** Plain data, without cause and stack. */

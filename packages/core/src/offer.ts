@@ -33,14 +33,14 @@ export async function readOffer(line: Line, call: Call, reply: Reply): Promise<O
     if (bindingOf(challenge.credential, invoice.paymentHash) === "mismatch") {
       throw new InvoiceError("invoice_mismatch", "The credential is bound to another payment than the invoice, so that paying it may open nothing. Nothing was paid; the server, or somebody on the way, mixed them up.");
     }
-    const requestKey = await requestKeyOf(hop);
+    const requestKey = requestKeyOf(hop);
     const offer: Offer = {
       challenge,
       invoice,
       hop,
       host: hostOf(hop.url),
       requestKey,
-      callKey: hop === call.first ? requestKey : await requestKeyOf(call.first),
+      callKey: hop === call.first ? requestKey : requestKeyOf(call.first),
       turn: (line.state.turn += 1),
       approved: false,
     };

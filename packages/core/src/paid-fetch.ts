@@ -6,7 +6,7 @@ import { within } from "./clock.ts";
 import { L402Error } from "./errors.ts";
 import { visitDesk, type Line, type Offer } from "./line.ts";
 import type { L402RequestInit } from "./options.ts";
-import { pay, unknownError } from "./payment.ts";
+import { pay } from "./payment.ts";
 import { authorizeHost } from "./policy.ts";
 import type { OriginDesk } from "./queue.ts";
 import { captureCall, requestKeyOf, type Call } from "./request.ts";
@@ -14,6 +14,7 @@ import { askApproval, reserve, type Wait } from "./reserve.ts";
 import { ask, keptBeside, redeem, tryKept, useAgain } from "./redeem.ts";
 import { authorizeOffer, boughtBefore, enterDesk, firstRecovery, follow, joinRecorded, newerCredential, NOT_SENT, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
 import { queueTimeout, Seat } from "./seat.ts";
+import { unknownError } from "./settlement.ts";
 
 /**
  * One paid fetch: asks; pays if it must and may; asks again with the credential.
@@ -29,7 +30,7 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   if (before !== undefined) return useAgain(line, call, before); //     CredentialRejectedError           paid: "yes"
 
   const tried = new Set<string>();
-  const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call.quoteId, await requestKeyOf(call.first));
+  const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call.quoteId, requestKeyOf(call.first));
   if (offer instanceof Response) return offer; //                       free, opened by a kept credential, or not ours
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
   await firstRecovery(line, call);

@@ -5,7 +5,7 @@ import { InvoiceError, isL402Error, PolicyError, QueueFullError } from "./errors
 import { mayCarryCredential } from "./exchange.ts";
 import type { Flight, Line, Offer } from "./line.ts";
 import { noteRelease } from "./line.ts";
-import { INVOICE_LIFE_MIN_MS, unknownError } from "./payment.ts";
+import { INVOICE_LIFE_MIN_MS } from "./payment.ts";
 import { authorizePrice } from "./policy.ts";
 import type { KeptCredential, StoredPayment } from "./ports.ts";
 import type { OriginDesk, Permit } from "./queue.ts";
@@ -13,6 +13,7 @@ import { recover, resolveByLookup, voidAbandoned } from "./recovery.ts";
 import { requestKeyOf, type Call } from "./request.ts";
 import type { Wait } from "./reserve.ts";
 import { queueTimeout, type Seat } from "./seat.ts";
+import { unknownError } from "./settlement.ts";
 
 /** Longest wait, ms, for the first recovery before a client's first payment. */
 const RECOVERY_MAX_MS = 10_000;
@@ -67,7 +68,7 @@ export function takeQuote(line: Line, quoteId: string, callKey: string): Offer {
  */
 export async function boughtBefore(line: Line, call: Call): Promise<KeptCredential | undefined> {
   if (call.idempotencyKey === undefined && call.quoteId === undefined) return undefined;
-  const callKey = await requestKeyOf(call.first);
+  const callKey = requestKeyOf(call.first);
   const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
   for (;;) {
     let payment = call.idempotencyKey === undefined ? undefined : await line.store.purchase(line.config.budgetId, { idempotencyKey: call.idempotencyKey });

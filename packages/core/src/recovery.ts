@@ -7,7 +7,7 @@
 import { L402Error } from "./errors.ts";
 import { noteRelease, noteSpend, type Line } from "./line.ts";
 import { ceilSats } from "./money.ts";
-import { book, provenPreimage } from "./payment.ts";
+import { book, provenPreimage } from "./settlement.ts";
 import type { LookupResult, StoredPayment } from "./ports.ts";
 import { recordOf } from "./record.ts";
 import type { RecoveryReport } from "./types.ts";
@@ -26,7 +26,7 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   const now = clock.now();
   if (found.status !== "not_found") state.notFound.delete(payment.paymentHash);
   if (found.status === "settled") {
-    const preimage = await provenPreimage(found.preimage, payment.paymentHash);
+    const preimage = provenPreimage(found.preimage, payment.paymentHash);
     if (preimage === undefined) return "open";
     const outcome = await book(line, payment, preimage, found.feeMsat, "looked up at the wallet");
     if (outcome.status === "settled") line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "settled" });
@@ -96,7 +96,7 @@ export async function resolveByHand(line: Line, paymentHash: string, outcome: "s
   const resolution = `by hand: ${proof.why}`.slice(0, 500);
   if (outcome === "settled") {
     if (proof.preimage !== undefined) {
-      const preimage = await provenPreimage(proof.preimage, payment.paymentHash);
+      const preimage = provenPreimage(proof.preimage, payment.paymentHash);
       if (preimage === undefined) throw new L402Error("not_resolvable", "The preimage is not that of this payment hash.");
       await book(line, payment, preimage, null, resolution);
     } else {

@@ -2,6 +2,8 @@
  * The caller's request, captured once so that it can be sent again after the payment: the body is buffered, the caller's
  * `init` is never changed.
  */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { TransportError } from "./errors.ts";
 import { readCallOptions, type Fetch, type L402RequestInit } from "./options.ts";
 
@@ -131,17 +133,17 @@ export function hostOf(url: URL): string {
 }
 
 /** Identity of a purchase by its request: method, origin, path and query, and a hash of the body. */
-export async function requestKeyOf(hop: Hop): Promise<string> {
+export function requestKeyOf(hop: Hop): string {
   const line = `${hop.method} ${hop.url.origin}${hop.url.pathname}${hop.url.search}`;
   if (hop.body === undefined && line.length <= 256) return line;
   const bytes = typeof hop.body === "string" ? new TextEncoder().encode(hop.body) : hop.body;
-  return `${line.length <= 256 ? line : `${hop.method} ${hop.url.origin} ${await sha256Hex(new TextEncoder().encode(line))}`}${bytes === undefined ? "" : ` ${await sha256Hex(bytes)}`}`;
+  return `${line.length <= 256 ? line : `${hop.method} ${hop.url.origin} ${sha256Hex(new TextEncoder().encode(line))}`}${bytes === undefined ? "" : ` ${sha256Hex(bytes)}`}`;
 }
 
-/** SHA-256, 64 hex digits. */
-export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  let hex = "";
-  for (const byte of digest) hex += byte.toString(16).padStart(2, "0");
-  return hex;
+/**
+ * SHA-256, 64 hex digits. Synchronous on purpose: WebCrypto answers from another thread, and a check of a preimage or
+ * the identity of a purchase must not let anything happen in between.
+ */
+export function sha256Hex(bytes: Uint8Array): string {
+  return bytesToHex(sha256(bytes));
 }
