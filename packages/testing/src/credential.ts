@@ -21,7 +21,27 @@ export function mintMacaroon(options: MintOptions): Uint8Array {
   const identifier = Buffer.concat([Buffer.from([0, 0]), Buffer.from(options.paymentHash, "hex"), Buffer.from(options.tokenId, "hex")]);
   const macaroon = macaroons.newMacaroon({ version: 2, rootKey: rootKey(options.secret, options.tokenId), identifier, location: options.location });
   for (const caveat of options.caveats) macaroon.addFirstPartyCaveat(caveat);
-  return macaroon.exportBinary();
+  const { s64 } = macaroon.exportJSON();
+  if (s64 === undefined) throw new Error("the macaroon has no signature");
+  // `exportBinary` of macaroon 3.0.4 doubles its buffer with every field beyond 200 bytes: 15 ms for two caveats.
+  const signature = Buffer.from(s64, "base64url");
+  const caveats = options.caveats.flatMap((caveat) => [...field(2, Buffer.from(caveat)), END]);
+  return Buffer.concat([Buffer.from([2]), ...field(1, Buffer.from(options.location)), ...field(2, identifier), END, ...caveats, END, ...field(6, signature)]);
+}
+
+const END: Buffer = Buffer.from([0]);
+
+/** A field of the V2 binary format: tag, length as a varint, data. */
+function field(tag: number, data: Buffer): Buffer[] {
+  const length: number[] = [];
+  for (let left = data.length; ; left >>>= 7) {
+    if (left < 0x80) {
+      length.push(left);
+      break;
+    }
+    length.push((left & 0x7f) | 0x80);
+  }
+  return [Buffer.from([tag, ...length]), data];
 }
 
 /** A credential that was read from an `Authorization` header. */

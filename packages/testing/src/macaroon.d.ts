@@ -3,7 +3,8 @@ declare module "macaroon" {
     readonly identifier: Uint8Array;
     readonly caveats: { identifier: Uint8Array }[];
     addFirstPartyCaveat(condition: string | Uint8Array): void;
-    exportBinary(): Uint8Array;
+    /** Signature, hex or base64url by field name. */
+    exportJSON(): { s?: string; s64?: string };
     verify(rootKey: Uint8Array, check: (condition: string) => string | null): void;
   }
   const macaroon: {
