@@ -290,7 +290,7 @@ export async function createPaywall(options: PaywallOptions): Promise<Paywall> {
   };
 
   /** Why this credential does not open this route now. */
-  const refusalOf = (presented: Presented, request: Request, path: string, amountMsat: bigint): string | undefined => {
+  const refusalOf = (route: Route, presented: Presented, request: Request, path: string, amountMsat: bigint): string | undefined => {
     const bad = verifyCredential(presented, secret, (caveat) => {
       const match = /^([\w.-]+) ?= ?(.*)$/.exec(caveat);
       const [, key, value] = match ?? [];
@@ -304,6 +304,7 @@ export async function createPaywall(options: PaywallOptions): Promise<Paywall> {
     const sale = sales.get(presented.paymentHash);
     if (sale === undefined) return "nothing was sold for this payment";
     if (!sale.paid) return "the invoice is not settled";
+    if (sale.credential !== (route.credential ?? "service")) return "another kind of credential";
     if (sale.usesLeft === 0) return "used up";
     if (sale.credential === "service" && sale.amountMsat < amountMsat) return "it costs more than was paid";
     return undefined;
@@ -357,7 +358,7 @@ export async function createPaywall(options: PaywallOptions): Promise<Paywall> {
     if (authorization === null || !/^(L402|LSAT)\b/i.test(authorization)) return challenge(route, request, path, amountMsat, log);
     const presented = readAuthorization(authorization);
     if (presented !== undefined) log.paymentHash = presented.paymentHash;
-    const refusal = presented === undefined ? "malformed" : refusalOf(presented, request, path, amountMsat);
+    const refusal = presented === undefined ? "malformed" : refusalOf(route, presented, request, path, amountMsat);
     const sale = presented === undefined ? undefined : sales.get(presented.paymentHash);
     if (refusal === undefined && sale !== undefined) return redeem(route, request, path, amountMsat, sale, log);
     log.refused = refusal ?? "unknown";
