@@ -9,7 +9,7 @@ import type { L402RequestInit } from "./options.ts";
 import { pay } from "./payment.ts";
 import { authorizeHost } from "./policy.ts";
 import type { OriginDesk } from "./queue.ts";
-import { captureCall, requestKeyOf, type Call } from "./request.ts";
+import { captureCall, type Call } from "./request.ts";
 import { askApproval, reserve, type Wait } from "./reserve.ts";
 import { ask, keptBeside, redeem, tryKept, useAgain } from "./redeem.ts";
 import { authorizeOffer, boughtBefore, enterDesk, firstRecovery, follow, joinRecorded, newerCredential, NOT_SENT, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
@@ -30,7 +30,7 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   if (before !== undefined) return useAgain(line, call, before); //     CredentialRejectedError           paid: "yes"
 
   const tried = new Set<string>();
-  const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call.quoteId, requestKeyOf(call.first));
+  const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call);
   if (offer instanceof Response) return offer; //                       free, opened by a kept credential, or not ours
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
   await firstRecovery(line, call);

@@ -53,12 +53,14 @@ export async function firstRecovery(line: Line, call: Call): Promise<void> {
 }
 
 /** @throws {PolicyError} `quote_invalid` when the quote is unknown, of another request, or too old to be paid. */
-export function takeQuote(line: Line, quoteId: string, callKey: string): Offer {
-  const quote = line.state.quotes.get(quoteId);
+export function takeQuote(line: Line, call: Call): Offer {
+  const callKey = requestKeyOf(call.first);
+  const quote = line.state.quotes.get(call.quoteId as string);
   if (quote === undefined) throw new PolicyError("quote_invalid", "No such quote: ask for the price again. Nothing was paid.");
   if (quote.callKey !== callKey) throw new PolicyError("quote_invalid", "The quote is for another request (method, URL and body must be the same). Nothing was paid.");
   if (quote.invoice.expiresAt - INVOICE_LIFE_MIN_MS < line.clock.now()) throw new PolicyError("quote_invalid", "The quote has expired: ask for the price again. Nothing was paid.");
-  return quote;
+  // The headers are this call's own; each call that pays asks its own question.
+  return { ...quote, hop: quote.requestKey === callKey ? call.first : quote.hop, approved: false };
 }
 
 /**

@@ -186,7 +186,7 @@ async function present(line: Line, call: Call, hop: Hop, credential: KeptCredent
     }
     if (verdict === "open") {
       const again = pause !== undefined && (status === 409 || ((status === 429 || status >= 500) && REPEATABLE.has(hop.method) && turn < 2));
-      const after = Number(response.headers.get("retry-after") ?? 0) * 1_000;
+      const after = (Number(response.headers.get("retry-after")) || 0) * 1_000; // a date is left to the caller's next call
       if (!again || after > pause) return answer(reply, credential, paid);
       discard(response);
       await line.clock.sleep(Math.max(pause, after), call.signal).catch(() => {});

@@ -56,7 +56,7 @@ export class Seat {
     const voided = await this.#line.store.void(this.#held.paymentHash, why, this.#held.owner).catch(() => false);
     if (voided) {
       noteRelease(this.#line, this.#held.paymentHash);
-      this.#line.emit("failed", this.#held.url, { paymentHash: this.#held.paymentHash, detail: `voided: ${why}` });
+      this.#line.emit("resolved", this.#held.url, { paymentHash: this.#held.paymentHash, detail: `voided: ${why}` });
     }
     return voided || this.cancelled;
   }
