@@ -147,8 +147,9 @@ export function noteHold(line: Line, payment: StoredPayment): void {
   line.book.hold(msat);
 }
 
-/** Takes a hold out of this client's own view; returns the book it was in. */
+/** Takes a payment that has ended out of this client's own view; returns the book its hold was in. */
 export function noteRelease(line: Line, paymentHash: string): Book | undefined {
+  line.state.notFound.delete(paymentHash);
   const hold = line.state.holds.get(paymentHash);
   if (hold === undefined) return undefined;
   line.state.holds.delete(paymentHash);

@@ -6,13 +6,13 @@ import { within } from "./clock.ts";
 import { L402Error } from "./errors.ts";
 import { visitDesk, type Line, type Offer } from "./line.ts";
 import type { L402RequestInit } from "./options.ts";
-import { pay } from "./payment.ts";
+import { NOT_SENT, pay } from "./payment.ts";
 import { authorizeHost } from "./policy.ts";
 import type { OriginDesk } from "./queue.ts";
 import { captureCall, type Call } from "./request.ts";
 import { askApproval, reserve, type Wait } from "./reserve.ts";
 import { ask, keptBeside, redeem, tryKept, useAgain } from "./redeem.ts";
-import { authorizeOffer, boughtBefore, enterDesk, firstRecovery, follow, joinRecorded, newerCredential, NOT_SENT, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
+import { authorizeOffer, boughtBefore, enterDesk, firstRecovery, follow, joinRecorded, newerCredential, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
 import { queueTimeout, Seat } from "./seat.ts";
 import { unknownError } from "./settlement.ts";
 

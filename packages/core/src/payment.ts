@@ -12,6 +12,11 @@ import { callWallet } from "./wallet.ts";
 
 /** Least life, ms, that an invoice must have left when it is sent to the wallet. */
 export const INVOICE_LIFE_MIN_MS = 10_000;
+/** How a row is ended that was reserved and passed over. */
+export const NOT_SENT = "it was not sent";
+/** Longest time, ms, between asking for the dispatch and calling the wallet. */
+const SEND_WITHIN_MS = 2_000;
+const SEND_WITHIN_LEAST_MS = 100;
 /** First and longest wait, ms, between look-ups of a payment that is still in flight. */
 const LOOKUP_FIRST_MS = 250;
 const LOOKUP_MAX_MS = 5_000;
@@ -28,20 +33,34 @@ export function payRequestOf(line: Line, payment: Pick<StoredPayment, "invoice" 
   };
 }
 
+/** Time, ms, after which a dispatch is too old to be acted on: well before a "not found" could prove anything. */
+function sendWithinMs(line: Line): number {
+  const final = line.wallet.capabilities.notFoundFinalAfterMs;
+  return final === null ? SEND_WITHIN_MS : Math.max(SEND_WITHIN_LEAST_MS, Math.min(SEND_WITHIN_MS, final / 2));
+}
+
 /**
  * Sends a reserved payment to the wallet. Returns when it ended, or after `paymentTimeoutMs` as unknown; then it lives
  * on with its hold, and whatever the wallet says later is booked.
  */
 export async function pay(line: Line, held: StoredPayment, onDispatch: () => void): Promise<Outcome> {
-  const { clock, store, state } = line;
-  const sent = await store.dispatch(held.paymentHash, held.owner, held.expiresAt - INVOICE_LIFE_MIN_MS).catch(async (error: unknown) => {
-    // Whether the dispatch is on record is not known, but that nothing was sent is: only its owner, here, could have.
-    const why = "it was not sent: the store did not answer";
-    const ended = (await store.void(held.paymentHash, why, held.owner).catch(() => false)) || (await store.fail(held.paymentHash, held.attempt + 1, why).catch(() => false));
+  const { clock, store } = line;
+  const asked = clock.now();
+  const neverSent = async (attempt: number, why: string): Promise<void> => {
+    // Whatever is on record, nothing was sent: only its owner, here, could have.
+    const ended = (await store.void(held.paymentHash, why, held.owner).catch(() => false)) || (await store.fail(held.paymentHash, attempt, why).catch(() => false));
     if (ended) noteRelease(line, held.paymentHash);
+  };
+  const sent = await store.dispatch(held.paymentHash, held.owner, held.expiresAt - INVOICE_LIFE_MIN_MS).catch(async (error: unknown) => {
+    await neverSent(held.attempt + 1, "it was not sent: the store did not answer");
     throw error;
   });
   if (sent === null) return { status: "not_sent" };
+  if (clock.now() - asked > sendWithinMs(line)) {
+    // The record is old: another process may have looked the payment up meanwhile, found nothing, and released it.
+    await neverSent(sent.attempt, NOT_SENT);
+    return { status: "not_sent" };
+  }
   onDispatch();
   line.emit("dispatched", held.url, { paymentHash: held.paymentHash });
   const payment: StoredPayment = { ...held, state: "sending", attempt: sent.attempt, dispatchedAt: clock.now() };
@@ -49,8 +68,8 @@ export async function pay(line: Line, held: StoredPayment, onDispatch: () => voi
   const request = payRequestOf(line, payment, payment.maxFeeMsat, stopWaiting.signal);
   const ended = callWallet(line.wallet, request)
     .then((result) => conclude(line, payment, result, request.deadline))
-    .finally(() => state.live.delete(payment.paymentHash));
-  state.live.set(payment.paymentHash, ended);
+    .finally(() => line.state.live.delete(payment.paymentHash));
+  line.state.live.set(payment.paymentHash, ended);
   const waited = await within(clock, request.deadline, undefined, ended);
   if (waited.status === "done") return waited.value;
   stopWaiting.abort(new DOMException("The engine stopped waiting; the payment goes on.", "TimeoutError"));

@@ -5,7 +5,7 @@ import { InvoiceError, isL402Error, PolicyError, QueueFullError } from "./errors
 import { mayCarryCredential } from "./exchange.ts";
 import type { Flight, Line, Offer } from "./line.ts";
 import { noteRelease } from "./line.ts";
-import { INVOICE_LIFE_MIN_MS } from "./payment.ts";
+import { INVOICE_LIFE_MIN_MS, NOT_SENT } from "./payment.ts";
 import { authorizePrice } from "./policy.ts";
 import type { KeptCredential, StoredPayment } from "./ports.ts";
 import type { OriginDesk, Permit } from "./queue.ts";
@@ -20,9 +20,6 @@ const RECOVERY_MAX_MS = 10_000;
 /** First and longest wait, ms, between looks at a payment that another process is making. */
 const ELSEWHERE_FIRST_MS = 50;
 const ELSEWHERE_MAX_MS = 1_000;
-
-/** How a row is voided that the queue passed over. */
-export const NOT_SENT = "it was not sent";
 
 /** What a purchase came to. */
 export type Way =

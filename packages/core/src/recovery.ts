@@ -22,8 +22,9 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   const { wallet, store, state, clock } = line;
   const { lookup } = wallet.capabilities;
   if (wallet.lookup === undefined || lookup === "none" || (lookup === "by-ref" && payment.walletRef === undefined)) return "open";
-  const found: LookupResult = await wallet.lookup({ paymentHash: payment.paymentHash, ...(payment.walletRef === undefined ? {} : { ref: payment.walletRef }) });
+  // What was not there when it was asked for may have begun before the answer came: only the time of asking counts.
   const now = clock.now();
+  const found: LookupResult = await wallet.lookup({ paymentHash: payment.paymentHash, ...(payment.walletRef === undefined ? {} : { ref: payment.walletRef }) });
   if (found.status !== "not_found") state.notFound.delete(payment.paymentHash);
   if (found.status === "settled") {
     const preimage = provenPreimage(found.preimage, payment.paymentHash);
@@ -37,14 +38,13 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   if (found.status === "failed" && !found.soft && (payment.attempt <= 1 || cannotBegin)) proof = "the wallet's look-up says failed";
   if (found.status === "not_found") {
     const after = wallet.capabilities.notFoundFinalAfterMs;
-    const first = state.notFound.get(payment.paymentHash) ?? now;
+    const first = state.notFound.get(payment.paymentHash) ?? clock.now();
     state.notFound.set(payment.paymentHash, first);
     if (after !== null && payment.dispatchedAt !== undefined && now >= payment.dispatchedAt + after) proof = "the wallet has never seen it";
     if (after === null && cannotBegin && now - first >= NOT_FOUND_TWICE_MS) proof = "the wallet has never seen it, and the invoice has expired";
   }
   if (proof === undefined) return "open";
   if (!(await store.fail(payment.paymentHash, payment.attempt, proof))) return "open";
-  state.notFound.delete(payment.paymentHash);
   noteRelease(line, payment.paymentHash);
   line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "failed" });
   return "failed";
