@@ -68,6 +68,7 @@ export interface Line {
 }
 
 export interface LineState {
+  /** Names this process; each reservation of it adds a number. */
   readonly owner: string;
   readonly queue: PaymentQueue;
   readonly desks: Map<string, { desk: OriginDesk; users: number }>;
@@ -86,6 +87,7 @@ export interface LineState {
   recovery: Promise<unknown> | undefined;
   readonly ownsStore: boolean;
   turn: number;
+  reservations: number;
   children: number;
   closed: boolean;
 }
@@ -118,6 +120,7 @@ export function openLine(config: Config): Line {
       recovery: config.store === undefined ? Promise.resolve() : undefined,
       ownsStore: config.store === undefined,
       turn: 0,
+      reservations: 0,
       children: 0,
       closed: false,
     },

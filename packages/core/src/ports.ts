@@ -147,7 +147,7 @@ export interface NewPayment {
   readonly scheme: "L402" | "LSAT";
   /** The macaroon or token, byte for byte as the server sent it. */
   readonly credential: string;
-  /** Who works on this row, and until when nobody else should. */
+  /** Names the reservation and, up to the first slash, the process that works on it; until when nobody else should. */
   readonly owner: string;
   readonly leaseUntil: number;
 }

@@ -52,7 +52,7 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
 
 /** Voids a reservation that its owner no longer works on. */
 export async function voidAbandoned(line: Line, payment: StoredPayment): Promise<boolean> {
-  if (payment.owner === line.state.owner || payment.leaseUntil > line.clock.now()) return false;
+  if (payment.owner.startsWith(`${line.state.owner}/`) || payment.leaseUntil > line.clock.now()) return false;
   const voided = await line.store.void(payment.paymentHash, "its owner is gone; it was never sent");
   if (voided) line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "voided" });
   return voided;

@@ -64,7 +64,9 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
       expiresAt: invoice.expiresAt,
       scheme: challenge.scheme,
       credential: challenge.credential,
-      owner: line.state.owner,
+      // Names this reservation, not only its process: the same invoice may be reserved again, and a late dispatch of the
+      // earlier reservation must not send the later one.
+      owner: `${line.state.owner}/${(line.state.reservations += 1)}`,
       leaseUntil: clock.now() + config.approvalTimeoutMs + config.paymentTimeoutMs + LEASE_GRACE_MS,
     },
     ...fee,

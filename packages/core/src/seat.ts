@@ -53,12 +53,17 @@ export class Seat {
   async giveUp(why: string): Promise<boolean> {
     if (this.#held === undefined) return true;
     if (!this.dispatching) this.cancelled = true;
-    const voided = await this.#line.store.void(this.#held.paymentHash, why, this.#held.owner).catch(() => false);
+    const { store } = this.#line;
+    const { paymentHash, owner } = this.#held;
+    const voided = await store.void(paymentHash, why, owner).catch(() => false);
     if (voided) {
-      noteRelease(this.#line, this.#held.paymentHash);
-      this.#line.emit("resolved", this.#held.url, { paymentHash: this.#held.paymentHash, detail: `voided: ${why}` });
+      noteRelease(this.#line, paymentHash);
+      this.#line.emit("resolved", this.#held.url, { paymentHash, detail: `voided: ${why}` });
+      return true;
     }
-    return voided || this.cancelled;
+    if (this.cancelled) return true; // the queue's task will not ask for the dispatch any more
+    const row = await store.payment(paymentHash).catch(() => undefined);
+    return row !== undefined && (row.owner !== owner || row.state === "voided" || row.state === "failed");
   }
 
   /** The payment goes on without its caller; what it buys is offered to whoever waits, and kept. */
