@@ -1,0 +1,184 @@
+/**
+ * Every write is a job in a transaction that holds the ledger's write lock from its first statement (BEGIN IMMEDIATE)
+ * and is on disk when it is answered. Jobs that were asked for at the same time share one transaction and its sync; if
+ * one of them throws, nothing of it is kept, and each gets a transaction of its own.
+ */
+import { StoreError } from "@l402-tools/core";
+import { setImmediate, setTimeout } from "node:timers/promises";
+import { append, type NewEntry } from "./chain.ts";
+import { isBusy, isDamage, storeError } from "./errors.ts";
+import { inodeOf, rollback, type OpenLedger } from "./open.ts";
+import { ledgerRow, newerVersion, SCHEMA_VERSION, type LedgerRow } from "./schema.ts";
+import type { Sql } from "./sql.ts";
+import { ledgerTime, type Moment } from "./time.ts";
+
+/** Jobs in one transaction: others wait meanwhile. */
+const TOGETHER_MAX = 64;
+/** Longest pause, ms, between two tries to get the lock. */
+const PAUSE_MAX_MS = 4;
+
+export interface Reading {
+  readonly sql: Sql;
+  readonly now: Moment;
+}
+
+export interface Writing extends Reading {
+  /** Puts a transition on record. */
+  entry(entry: NewEntry): void;
+  /** Forgets the entries up to this one. */
+  setBase(seq: bigint, head: Uint8Array): void;
+}
+
+interface Job {
+  readonly what: string;
+  readonly work: (tx: Writing) => unknown;
+  readonly since: number;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface Transactions {
+  /** `what` names the work in an error. */
+  write<T>(what: string, work: (tx: Writing) => T): Promise<T>;
+  read<T>(what: string, work: (tx: Reading) => T): Promise<T>;
+  close(): Promise<void>;
+}
+
+export function transactionsOn(ledger: OpenLedger, path: string, clock: { now(): number }, busyTimeoutMs: number): Transactions {
+  const { sql, guard } = ledger;
+  const moment = ledgerTime(clock);
+  const queue: Job[] = [];
+  let pumping: Promise<void> | undefined;
+  let closed = false;
+  let newest = { seq: 0n, head: "" };
+
+  const momentOf = (row: LedgerRow): Moment => moment({ at: Number(row.at), reading: Number(row.reading) });
+
+  function assertOpen(): void {
+    if (closed) throw new StoreError("store_unavailable", "The store is closed: make a new client, or close the store later.");
+  }
+
+  /** Waits a little for a lock that others have; throws when it has waited long enough. */
+  async function pause(error: unknown, since: number, what: string): Promise<void> {
+    if (!isBusy(error) || performance.now() - since >= busyTimeoutMs) throw storeError(error, what, path);
+    await setTimeout(1 + Math.random() * PAUSE_MAX_MS);
+  }
+
+  /** What the ledger says now that nobody else can change it; it must be the one that was opened, and go on from there. */
+  function begun(): LedgerRow {
+    if (inodeOf(path) !== ledger.inode) ledger.unsafe ??= `The file ${path} was moved or replaced while it was open. Nothing is paid; start this process anew.`;
+    const row = ledgerRow(sql);
+    if (Number(row.version) !== SCHEMA_VERSION) throw newerVersion(path);
+    const head = Buffer.from(row.head).toString("hex");
+    if (row.seq < newest.seq || (row.seq === newest.seq && head !== newest.head && newest.head !== "")) {
+      ledger.unsafe ??= `The ledger ${path} was put back to entry ${row.seq} while this process had seen entry ${newest.seq}. Nothing is paid; start this process anew and see what its guard says.`;
+    }
+    return row;
+  }
+
+  /** Runs jobs in the transaction that is open; returns what they answer, and what to do once it is committed. */
+  function work(jobs: readonly Job[]): { results: unknown[]; committed: () => void } {
+    const row = begun();
+    const now = momentOf(row);
+    let last = { seq: row.seq, head: row.head };
+    let base = { seq: row.base_seq, head: row.base_head };
+    const tx: Writing = {
+      sql,
+      now,
+      entry(entry) {
+        last = append(sql, last, now.at, entry);
+      },
+      setBase(seq, head) {
+        base = { seq, head };
+      },
+    };
+    const results = jobs.map((job) => job.work(tx));
+    sql.run("UPDATE ledger SET seq = ?, head = ?, at = ?, reading = ?, base_seq = ?, base_head = ?", last.seq, last.head, now.at, now.reading, base.seq, base.head);
+    const committed = (): void => {
+      newest = { seq: last.seq, head: Buffer.from(last.head).toString("hex") };
+      if (ledger.unsafe === undefined && last.seq !== row.seq) guard.write({ ledger: row.id, ...newest });
+    };
+    return { results, committed };
+  }
+
+  async function lock(job: Job): Promise<void> {
+    for (;;) {
+      try {
+        return sql.exec("BEGIN IMMEDIATE");
+      } catch (error) {
+        await pause(error, job.since, job.what);
+      }
+    }
+  }
+
+  /** Nothing here waits between lock and commit. */
+  async function transact(jobs: readonly Job[]): Promise<void> {
+    let outcome: ReturnType<typeof work>;
+    try {
+      await lock(jobs[0] as Job);
+      outcome = work(jobs);
+    } catch (error) {
+      rollback(sql);
+      if (jobs.length === 1) return fail(jobs[0] as Job, error);
+      for (const job of jobs) await transact([job]);
+      return;
+    }
+    try {
+      sql.exec("COMMIT");
+    } catch (error) {
+      rollback(sql);
+      for (const job of jobs) fail(job, error); // it may be on record all the same after a crash, so it is not tried again
+      return;
+    }
+    outcome.committed();
+    for (const [index, job] of jobs.entries()) job.resolve(outcome.results[index] as never);
+  }
+
+  async function pump(): Promise<void> {
+    while (queue.length > 0) {
+      await setImmediate(); // whatever is asked for meanwhile comes along; and the process gets to do other things
+      await transact(queue.splice(0, TOGETHER_MAX));
+    }
+    pumping = undefined;
+  }
+
+  function fail(job: Job, error: unknown): void {
+    if (isDamage(error)) ledger.unsafe ??= storeError(error, "the payment", path).message;
+    job.reject(storeError(error, job.what, path));
+  }
+
+  return {
+    async write(what, work) {
+      assertOpen();
+      return new Promise((resolve, reject) => {
+        queue.push({ what, work, since: performance.now(), resolve, reject });
+        pumping ??= pump();
+      });
+    },
+    async read(what, work) {
+      assertOpen();
+      const since = performance.now();
+      for (;;) {
+        try {
+          sql.exec("BEGIN");
+          try {
+            return work({ sql, now: momentOf(ledgerRow(sql)) });
+          } finally {
+            rollback(sql);
+          }
+        } catch (error) {
+          if (isDamage(error)) ledger.unsafe ??= storeError(error, "the payment", path).message;
+          await pause(error, since, what);
+          assertOpen();
+        }
+      }
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      await pumping;
+      guard.close();
+      sql.close();
+    },
+  };
+}
