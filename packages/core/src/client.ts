@@ -174,6 +174,7 @@ export class L402Client implements AsyncDisposable {
     const { state, clock, store, rules } = this.#line;
     if (rules.scopes.length > 1 || state.closed) return;
     state.closed = true;
+    state.stop.abort(new Error("The client was closed."));
     await within(clock, clock.now() + CLOSE_MAX_MS, undefined, Promise.allSettled(state.live.values()));
     if (state.ownsStore) await store.close();
   }

@@ -21,6 +21,17 @@ export const systemClock: Clock = {
     }),
 };
 
+/** Sleeps without keeping the process alive, where the clock is the system's. */
+export function idle(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  if (clock !== systemClock) return clock.sleep(ms, signal);
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason as Error);
+    const timer = setTimeout(resolve, Math.min(ms, TIMER_MAX_MS));
+    (timer as { unref?: () => void }).unref?.();
+    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason as Error)), { once: true });
+  });
+}
+
 /**
  * Waits for `work`, at most until `deadline` (epoch ms by `clock`) and until `signal` aborts. It stops the waiting only:
  * `work` goes on, and its late rejection is not an unhandled one.

@@ -90,6 +90,10 @@ export interface LineState {
   reservations: number;
   children: number;
   closed: boolean;
+  /** Background look-ups are under way. */
+  watching: boolean;
+  /** Aborted when the client is closed. */
+  readonly stop: AbortController;
 }
 
 /** A new line. */
@@ -123,6 +127,8 @@ export function openLine(config: Config): Line {
       reservations: 0,
       children: 0,
       closed: false,
+      watching: false,
+      stop: new AbortController(),
     },
   };
 }

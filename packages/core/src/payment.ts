@@ -5,7 +5,7 @@
 import { within } from "./clock.ts";
 import { PaymentFailedError } from "./errors.ts";
 import { noteRelease, type Line, type Outcome } from "./line.ts";
-import { resolveByLookup } from "./recovery.ts";
+import { resolveByLookup, watch } from "./recovery.ts";
 import { book, outcomeOnRecord, provenPreimage, unknownError } from "./settlement.ts";
 import type { PayRequest, PayResult, StoredPayment } from "./ports.ts";
 import { callWallet } from "./wallet.ts";
@@ -116,6 +116,7 @@ async function noteUnknown(line: Line, payment: StoredPayment, why: string, caus
   // Best effort: a row that stays `sending` keeps its hold just the same.
   await line.store.unknown(payment.paymentHash, payment.attempt, { resolution: why, ...(walletRef === undefined ? {} : { walletRef }) }).catch(() => false);
   line.emit("unknown", payment.url, { paymentHash: payment.paymentHash, detail: why });
+  watch(line);
   return { status: "unknown", error: unknownError(line, payment, why, cause) };
 }
 

@@ -283,6 +283,17 @@ export interface Store {
   /** The server refused the credential for this method and path; it is not tried there again. */
   refused(paymentHash: string, at: { method: string; path: string }): Promise<void>;
 
+  /**
+   * Whether the process that reserved as `owner` (up to its first slash) still lives; `undefined`: that cannot be told
+   * from here, and its lease decides. A store without it lets leases decide.
+   */
+  ownerAlive?(owner: string): Promise<boolean | undefined>;
+  /**
+   * Compare-and-set of who works on an unresolved payment, from exactly this owner and lease to another, so that two
+   * processes do not look up the same payment. The caller has found the lease run out or the owner gone.
+   */
+  claim?(paymentHash: string, from: { owner: string; leaseUntil: number }, to: { owner: string; leaseUntil: number }): Promise<boolean>;
+
   /** Lets a paused budget pay again; the reason is kept on record. */
   resume(budgetId: string, why: string): Promise<void>;
   /** Why the budget is paused, or `null`. */

@@ -4,6 +4,7 @@
  * it can only mean this attempt; "not found" only when nothing can be executed later; trouble with the look-up proves
  * nothing.
  */
+import { idle } from "./clock.ts";
 import { L402Error } from "./errors.ts";
 import { noteRelease, noteSpend, type Line } from "./line.ts";
 import { ceilSats } from "./money.ts";
@@ -14,6 +15,11 @@ import type { RecoveryReport } from "./types.ts";
 
 /** Clock error, and the longest time a wallet's own server may sit on a request: after both, an expired invoice cannot be begun. */
 const SKEW_AND_GRACE_MS = 120_000;
+/** How long, ms, a process that took over an open payment has it to itself. */
+const CLAIM_MS = 60_000;
+/** First and longest pause, ms, between background look-ups. */
+const WATCH_FIRST_MS = 15_000;
+const WATCH_MAX_MS = 600_000;
 /** Least time, ms, between two look-ups that must agree that a payment was never seen. */
 const NOT_FOUND_TWICE_MS = 30_000;
 
@@ -50,12 +56,29 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   return "failed";
 }
 
+/** Whether nobody works on a payment any more: its process is gone, or its lease ran out. */
+async function isAbandoned(line: Line, payment: StoredPayment): Promise<boolean> {
+  if (payment.leaseUntil <= line.clock.now()) return true;
+  return (await line.store.ownerAlive?.(payment.owner)) === false;
+}
+
+const isOwn = (line: Line, payment: StoredPayment): boolean => payment.owner.startsWith(`${line.state.owner}/`);
+
 /** Voids a reservation that its owner no longer works on. */
 export async function voidAbandoned(line: Line, payment: StoredPayment): Promise<boolean> {
-  if (payment.owner.startsWith(`${line.state.owner}/`) || payment.leaseUntil > line.clock.now()) return false;
-  const voided = await line.store.void(payment.paymentHash, "its owner is gone; it was never sent");
+  if (isOwn(line, payment) || !(await isAbandoned(line, payment))) return false;
+  const voided = await line.store.void(payment.paymentHash, "its owner is gone; it was never sent", payment.owner);
   if (voided) line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "voided" });
   return voided;
+}
+
+/** Whether this process may work on an open payment: it is its own, or it was left and could be claimed. */
+async function mayWorkOn(line: Line, payment: StoredPayment): Promise<boolean> {
+  const { store, state, clock } = line;
+  if (store.claim === undefined || isOwn(line, payment)) return true;
+  if (!(await isAbandoned(line, payment))) return false;
+  const to = { owner: `${state.owner}/${(state.reservations += 1)}`, leaseUntil: clock.now() + CLAIM_MS };
+  return store.claim(payment.paymentHash, payment, to);
 }
 
 /** Brings every open payment of the budget as far as proof allows. */
@@ -65,7 +88,6 @@ export async function recover(line: Line): Promise<RecoveryReport> {
   for await (const payment of line.store.payments(line.config.budgetId, { state: ["reserved", "sending", "unknown"] })) open.push(payment);
   let recoveredMsat = 0n;
   for (const payment of open) {
-    if (line.state.live.has(payment.paymentHash) && payment.state === "sending") continue; // its owner is here, and at it
     if (payment.state === "reserved") {
       if (await voidAbandoned(line, payment)) {
         report.voided += 1;
@@ -73,13 +95,34 @@ export async function recover(line: Line): Promise<RecoveryReport> {
       }
       continue;
     }
-    const found = await resolveByLookup(line, payment).catch(() => "open" as const);
+    if (payment.state === "sending" && line.state.live.has(payment.paymentHash)) continue; // its owner is here, and at it
+    const found = (await mayWorkOn(line, payment)) ? await resolveByLookup(line, payment).catch(() => "open" as const) : "open";
     if (found === "open") report.stillUnknown.push(recordOf(payment));
     else report[found] += 1;
     if (found === "failed") recoveredMsat += payment.amountMsat + payment.maxFeeMsat;
   }
   report.recoveredSats = ceilSats(recoveredMsat);
+  if (report.stillUnknown.length > 0) watch(line);
   return report;
+}
+
+/**
+ * Keeps looking up what is open, with growing pauses, until nothing is or the client is closed. It runs at most once
+ * for a client, never keeps the process alive, and never rejects.
+ */
+export function watch(line: Line): void {
+  const { state } = line;
+  if (state.watching || state.closed) return;
+  state.watching = true;
+  void (async () => {
+    for (let pause = WATCH_FIRST_MS; ; pause = Math.min(2 * pause, WATCH_MAX_MS)) {
+      await idle(line.clock, pause, state.stop.signal);
+      const report = await recover(line).catch(() => undefined);
+      if (report !== undefined && report.stillUnknown.length === 0) return;
+    }
+  })()
+    .catch(() => {}) // closed
+    .finally(() => (state.watching = false));
 }
 
 /**

@@ -38,16 +38,21 @@ function herePlace(): { host: string; boot: string } {
   return { host: `${hostname()} ${namespace ?? ""}`, boot: boot ?? "" };
 }
 
+/** The process of an owner: what stands before the first slash. */
+export function processOf(owner: string): string {
+  return owner.split("/", 1)[0] as string;
+}
+
 /** Puts this process on record as `owner`. */
 export function noteOwner(sql: Sql, owner: string, at: number): void {
   const { host, boot } = herePlace();
-  sql.run(`DELETE FROM owner WHERE at < ? AND NOT EXISTS (SELECT 1 FROM payment WHERE payment.owner = owner.owner AND state IN ${OPEN})`, at - FORGET_MS);
+  sql.run(`DELETE FROM owner WHERE at < ? AND NOT EXISTS (SELECT 1 FROM payment WHERE (payment.owner = owner.owner OR payment.owner LIKE owner.owner || '/%') AND state IN ${OPEN})`, at - FORGET_MS);
   sql.run("INSERT OR REPLACE INTO owner VALUES (?, ?, ?, ?, ?)", owner, process.pid, startOf("self") ?? null, JSON.stringify([host, boot]), at);
 }
 
 /** Whether the process of `owner` lives; `undefined`: that cannot be told from here. */
 export function isAlive(sql: Sql, owner: string): boolean | undefined {
-  const row = sql.get<OwnerRow>("SELECT pid, started, place FROM owner WHERE owner = ?", owner);
+  const row = sql.get<OwnerRow>("SELECT pid, started, place FROM owner WHERE owner = ?", processOf(owner));
   if (row === undefined) return undefined;
   const here = herePlace();
   const [host, boot] = JSON.parse(row.place) as [string, string];

@@ -1,15 +1,15 @@
-import { L402Error, StoreError, type PaymentFilter, type ReserveResult, type Store } from "@l402-tools/core";
+import { L402Error, StoreError, type NewPayment, type PaymentFilter, type ReserveResult, type Store } from "@l402-tools/core";
 import { hostsOf, usageOf } from "./accounts.ts";
 import type { EntryRow } from "./chain.ts";
 import { cipherOf } from "./cipher.ts";
 import { findCredential, keptCredential, noteAccepted, noteRefused } from "./credentials.ts";
 import { openLedger } from "./open.ts";
 import { readOptions, type SqliteStoreOptions } from "./options.ts";
-import { isAlive, noteOwner } from "./owners.ts";
+import { isAlive, noteOwner, processOf } from "./owners.ts";
 import { claimPayment, dispatchPayment, failPayment, markUnknown, pauseOf, reservePayment, resumeBudget, settlePayment, voidPayment, type ReservedRow } from "./payments.ts";
 import { pruneLedger, type PruneReport } from "./prune.ts";
 import { linkPurchase, purchaseByKey, purchaseByRequest } from "./purchases.ts";
-import { isOpen, OPEN, rowOf, storedPayment, type PaymentRow } from "./rows.ts";
+import { isOpen, OPEN, openPayment, rowOf, storedPayment, type PaymentRow } from "./rows.ts";
 import type { Value } from "./sql.ts";
 import { transactionsOn } from "./transactions.ts";
 import { verifyLedger, type VerifyReport } from "./verify.ts";
@@ -79,8 +79,9 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     if (typeof msat !== "bigint" || msat < 0n || msat > AMOUNT_MAX_MSAT) throw new L402Error("invalid_options", `${name} must be between 0 and ${AMOUNT_MAX_MSAT} msat.`);
   }
 
-  async function reserved(result: ReservedRow): Promise<ReserveResult> {
-    return "row" in result ? { status: result.status, payment: await storedPayment(result.row, cipher) } : result;
+  async function reserved(result: ReservedRow, { invoice, credential }: NewPayment): Promise<ReserveResult> {
+    if (!("row" in result)) return result;
+    return { status: result.status, payment: result.status === "reserved" ? storedPayment(result.row, { invoice, credential }) : await openPayment(result.row, cipher) };
   }
 
   /** Rows page by page, by number: what is written meanwhile does not disturb. */
@@ -135,14 +136,15 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
       if (payment.host === "") throw new L402Error("invalid_options", "A payment needs a host.");
       const { paymentHash, owner } = payment;
       const [invoice, credential] = await Promise.all([cipher.seal(payment.invoice, "invoice", paymentHash), cipher.seal(payment.credential, "credential", paymentHash)]);
-      const isNew = !owners.has(owner);
+      const worker = processOf(owner);
+      const isNew = !owners.has(worker);
       const result = await write("the reservation", (tx) => {
         assertSafe();
-        if (isNew) noteOwner(tx.sql, owner, tx.now.wall);
+        if (isNew) noteOwner(tx.sql, worker, tx.now.wall);
         return reservePayment(tx, request, { invoice, credential });
       });
-      owners.add(owner);
-      return reserved(result);
+      owners.add(worker);
+      return reserved(result, payment);
     },
     async dispatch(paymentHash, owner, notAfter) {
       assertSafe();
@@ -161,11 +163,11 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     void: (paymentHash, resolution, owner) => write("the release", (tx) => voidPayment(tx, paymentHash, resolution, owner)),
     async payment(paymentHash) {
       const row = await read("the payment", ({ sql }) => rowOf(sql, paymentHash));
-      return row === undefined ? undefined : storedPayment(row, cipher);
+      return row === undefined ? undefined : openPayment(row, cipher);
     },
     async purchase(budgetId, by) {
       const row = await read("the purchase", ({ sql }) => ("requestKey" in by ? purchaseByRequest(sql, budgetId, by.requestKey) : purchaseByKey(sql, budgetId, by.idempotencyKey)));
-      return row === undefined ? undefined : storedPayment(row, cipher);
+      return row === undefined ? undefined : openPayment(row, cipher);
     },
     link: (budgetId, idempotencyKey, callKey, paymentHash) =>
       write("the link", ({ sql }) => {
@@ -173,7 +175,7 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
         return row !== undefined && row.budget === budgetId && linkPurchase(sql, row, idempotencyKey, callKey);
       }),
     async *payments(budgetId, filter) {
-      for await (const row of payments(budgetId, filter)) yield await storedPayment(row, cipher);
+      for await (const row of payments(budgetId, filter)) yield await openPayment(row, cipher);
     },
     usage: (rules) => read("the usage", ({ sql, now }) => rules.map((rule) => usageOf(sql, rule, now.at))),
     hosts: (scope) => read("the usage", ({ sql }) => hostsOf(sql, scope)),
