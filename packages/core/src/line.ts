@@ -77,8 +77,8 @@ export interface LineState {
   readonly live: Map<string, Promise<Outcome>>;
   /** Payment hashes whose credential a caller of this process is about to show: nobody else uses it up before. */
   readonly redeeming: Set<string>;
-  /** This process's holds, by payment hash, with the book they are in. */
-  readonly holds: Map<string, { msat: bigint; book: Book }>;
+  /** This process's holds, by reservation, with the book they are in. */
+  readonly holds: Map<string, { paymentHash: string; msat: bigint; book: Book }>;
   readonly suspensions: Map<string, { refusals: number; until: number }>;
   readonly quotes: Map<string, Offer & { readonly id: string }>;
   /** When a look-up first said `not_found`, by payment hash, epoch ms. */
@@ -152,23 +152,29 @@ export function visitDesk(line: Line, origin: string): { desk: OriginDesk; leave
 /** Notes a hold in this client's own view. */
 export function noteHold(line: Line, payment: StoredPayment): void {
   const msat = payment.amountMsat + payment.maxFeeMsat;
-  line.state.holds.set(payment.paymentHash, { msat, book: line.book });
+  line.state.holds.set(payment.owner, { paymentHash: payment.paymentHash, msat, book: line.book });
   line.book.hold(msat);
 }
 
 /** Takes a payment that has ended out of this client's own view; returns the book its hold was in. */
-export function noteRelease(line: Line, paymentHash: string): Book | undefined {
-  line.state.notFound.delete(paymentHash);
-  const hold = line.state.holds.get(paymentHash);
+export function noteRelease(line: Line, payment: Pick<StoredPayment, "paymentHash" | "owner">): Book | undefined {
+  const { holds, notFound, owner } = line.state;
+  notFound.delete(payment.paymentHash);
+  let reservation = payment.owner;
+  if (!reservation.startsWith(`${owner}/`)) {
+    // Another process took the row over; the hold is still in our view under the name we gave it.
+    for (const [name, hold] of holds) if (hold.paymentHash === payment.paymentHash) reservation = name;
+  }
+  const hold = holds.get(reservation);
   if (hold === undefined) return undefined;
-  line.state.holds.delete(paymentHash);
+  holds.delete(reservation);
   hold.book.release(hold.msat);
   return hold.book;
 }
 
 /** Books a settled payment in this client's own view, and tells its observers. */
 export function noteSpend(line: Line, payment: StoredPayment, feeMsat: bigint): void {
-  const book = noteRelease(line, payment.paymentHash) ?? line.book;
+  const book = noteRelease(line, payment) ?? line.book;
   book.spend({ url: payment.url, host: payment.host, paymentHash: payment.paymentHash, amountMsat: payment.amountMsat, feeMsat, ts: line.clock.now() });
   const spent = ceilSats(payment.amountMsat + feeMsat);
   line.emit("settled", payment.url, { paymentHash: payment.paymentHash, amountSats: spent });

@@ -49,7 +49,7 @@ export async function pay(line: Line, held: StoredPayment, onDispatch: () => voi
   const neverSent = async (attempt: number, why: string): Promise<void> => {
     // Whatever is on record, nothing was sent: only its owner, here, could have.
     const ended = (await store.void(held.paymentHash, why, held.owner).catch(() => false)) || (await store.fail(held.paymentHash, attempt, why).catch(() => false));
-    if (ended) noteRelease(line, held.paymentHash);
+    if (ended) noteRelease(line, held);
   };
   const sent = await store.dispatch(held.paymentHash, held.owner, held.expiresAt - INVOICE_LIFE_MIN_MS).catch(async (error: unknown) => {
     await neverSent(held.attempt + 1, "it was not sent: the store did not answer");
@@ -68,6 +68,8 @@ export async function pay(line: Line, held: StoredPayment, onDispatch: () => voi
   const request = payRequestOf(line, payment, payment.maxFeeMsat, stopWaiting.signal);
   const ended = callWallet(line.wallet, request)
     .then((result) => conclude(line, payment, result, request.deadline))
+    // The wallet was called: whatever breaks from here on, the store above all, leaves the outcome open.
+    .catch((cause: unknown): Outcome => ({ status: "unknown", error: unknownError(line, payment, "the store did not answer", cause) }))
     .finally(() => line.state.live.delete(payment.paymentHash));
   line.state.live.set(payment.paymentHash, ended);
   const waited = await within(clock, request.deadline, undefined, ended);
@@ -79,9 +81,10 @@ export async function pay(line: Line, held: StoredPayment, onDispatch: () => voi
 /** Turns the wallet's answer into a booked outcome. Runs also when nobody waits any more. */
 async function conclude(line: Line, payment: StoredPayment, result: PayResult, deadline: number): Promise<Outcome> {
   if (result.status === "failed") {
-    const failed = await line.store.fail(payment.paymentHash, payment.attempt, `${result.reason}: ${result.message}`.slice(0, 300));
-    if (failed) {
-      noteRelease(line, payment.paymentHash);
+    const failed = await line.store.fail(payment.paymentHash, payment.attempt, `${result.reason}: ${result.message}`.slice(0, 300)).catch(() => "unwritten" as const);
+    if (failed !== false) {
+      if (failed === true) noteRelease(line, payment);
+      else watch(line); // nothing moved, and the hold is released as soon as the store can write it
       line.emit("failed", payment.url, { paymentHash: payment.paymentHash, detail: result.reason });
       const message = `The payment of ${payment.amountMsat} msat to ${payment.host} failed (${result.reason}): ${result.message} Nothing was paid.`;
       return { status: "failed", error: new PaymentFailedError(message, { reason: result.reason, retryable: result.reason === "rate_limited" || result.reason === "unreachable" || result.reason === "no_route" }) };

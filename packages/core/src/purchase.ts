@@ -182,13 +182,15 @@ async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): 
 
 /** Why a payment was not dispatched. @throws {L402Error} that says it. */
 export async function notSent(line: Line, payment: StoredPayment): Promise<Way> {
-  noteRelease(line, payment.paymentHash);
+  noteRelease(line, payment);
   const why = await line.store.paused(payment.budgetId);
   if (why !== null) throw new PolicyError("paused_after_overrun", `Paying is stopped: ${why}. Look at the payments and the wallet, then call client.resume({ why }).`);
   if (line.clock.now() > payment.expiresAt - INVOICE_LIFE_MIN_MS) {
     throw new InvoiceError("invoice_expired", `The invoice of ${payment.host} ran out while it waited. Nothing was paid; try again.`, { retryable: true });
   }
   const row = await line.store.payment(payment.paymentHash);
+  const credential = row === undefined ? undefined : credentialOf(row);
+  if (credential !== undefined) return { status: "try", credential, own: true };
   if (row?.resolution === NOT_SENT) return { status: "again" };
   throw new QueueFullError("queue_timeout", `The payment to ${payment.host} was called off before it was sent. Nothing was paid; try again.`);
 }

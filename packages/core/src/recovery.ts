@@ -51,7 +51,7 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   }
   if (proof === undefined) return "open";
   if (!(await store.fail(payment.paymentHash, payment.attempt, proof))) return "open";
-  noteRelease(line, payment.paymentHash);
+  noteRelease(line, payment);
   line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "failed" });
   return "failed";
 }
@@ -148,10 +148,10 @@ export async function resolveByHand(line: Line, paymentHash: string, outcome: "s
     }
   } else if (payment.state === "reserved") {
     if (!(await line.store.void(payment.paymentHash, resolution))) throw new L402Error("not_resolvable", "This payment was sent meanwhile; look again.");
-    noteRelease(line, payment.paymentHash);
+    noteRelease(line, payment);
   } else if (payment.state === "sending" || payment.state === "unknown") {
     if (!(await line.store.fail(payment.paymentHash, payment.attempt, resolution))) throw new L402Error("not_resolvable", "This payment changed meanwhile; look again.");
-    noteRelease(line, payment.paymentHash);
+    noteRelease(line, payment);
   } else {
     throw new L402Error("not_resolvable", `This payment is ${payment.state} already.`);
   }

@@ -57,7 +57,7 @@ export class Seat {
     const { paymentHash, owner } = this.#held;
     const voided = await store.void(paymentHash, why, owner).catch(() => false);
     if (voided) {
-      noteRelease(this.#line, paymentHash);
+      noteRelease(this.#line, this.#held);
       this.#line.emit("resolved", this.#held.url, { paymentHash, detail: `voided: ${why}` });
       return true;
     }

@@ -25,7 +25,7 @@ export async function book(line: Line, payment: StoredPayment, preimage: string,
   const settle = async (): Promise<void> => {
     const booked = await line.store.settle(payment.paymentHash, { preimage, feeMsat: fee, resolution });
     if (booked.status === "already") {
-      noteRelease(line, payment.paymentHash);
+      noteRelease(line, payment);
       return;
     }
     noteSpend(line, payment, fee);
@@ -62,6 +62,8 @@ export function unknownError(line: Line, payment: Pick<StoredPayment, "paymentHa
 export async function outcomeOnRecord(line: Line, payment: StoredPayment): Promise<Outcome> {
   const row = await line.store.payment(payment.paymentHash);
   const credential = row === undefined ? undefined : credentialOf(row);
+  // Settled by a later reservation of the same invoice: it was not this one that paid.
+  if (row !== undefined && row.attempt !== payment.attempt && credential !== undefined) return { status: "not_sent" };
   if (row !== undefined && credential !== undefined) return { status: "settled", credential, feeMsat: row.feeMsat };
   if (row?.state === "failed" || row?.state === "voided") {
     return { status: "failed", error: new PaymentFailedError(`The payment of ${payment.amountMsat} msat to ${payment.host} failed (${row.resolution ?? "no detail"}). Nothing was paid.`) };
