@@ -61,8 +61,9 @@ export class L402Client implements AsyncDisposable {
     this.#assertOpen();
     const call = await captureCall(input, init);
     authorizeHost(line.rules, call.first.url);
+    const turn = (line.state.turn += 1);
     const reply = await send(line, call, call.first, () => undefined);
-    const offer = await readOffer(line, call, reply);
+    const offer = await readOffer(line, call, reply, turn);
     if (offer === null) {
       discard(reply.response);
       return null;

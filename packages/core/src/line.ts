@@ -25,7 +25,7 @@ export interface Offer {
   readonly requestKey: string;
   /** Fingerprint of the caller's own request, before redirects. */
   readonly callKey: string;
-  /** Order of arrival among this client's challenges and accepted credentials. */
+  /** When its request was made: a count over this client's requests and accepted credentials. */
   readonly turn: number;
   /** A person was asked about this invoice, and said yes. */
   approved: boolean;

@@ -11,11 +11,12 @@ import { hostOf, requestKeyOf, type Call } from "./request.ts";
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\b/i;
 
 /**
- * The offer of a 402, or `null` when it is not one of ours; its response is then untouched.
+ * The offer of a 402, or `null` when it is not one of ours; its response is then untouched. `turn` is when its request
+ * was made, among this client's requests and accepted credentials.
  *
  * @throws {ChallengeError} when the challenge is unusable. @throws {InvoiceError} when the invoice must not be paid.
  */
-export async function readOffer(line: Line, call: Call, reply: Reply): Promise<Offer | null> {
+export async function readOffer(line: Line, call: Call, reply: Reply, turn: number): Promise<Offer | null> {
   const { response, hop } = reply;
   if (response.status !== 402) return null;
   try {
@@ -41,7 +42,7 @@ export async function readOffer(line: Line, call: Call, reply: Reply): Promise<O
       host: hostOf(hop.url),
       requestKey,
       callKey: hop === call.first ? requestKey : requestKeyOf(call.first),
-      turn: (line.state.turn += 1),
+      turn,
       approved: false,
     };
     line.emit("challenge", hop.url.href, { paymentHash: invoice.paymentHash, amountSats: ceilSats(invoice.amountMsat) });

@@ -40,14 +40,16 @@ function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<
  */
 export async function ask(line: Line, call: Call, tried: Set<string>): Promise<Response | Offer> {
   for (let tries = 0; ; tries += 1) {
+    // Taken before the look-up: a credential accepted from here on is news to this call, whatever its 402 comes after.
+    const turn = (line.state.turn += 1);
     const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, hop, busy(line, tried)) : undefined));
     const { response, credential } = reply;
-    if (credential === undefined) return (await readOffer(line, call, reply)) ?? response;
+    if (credential === undefined) return (await readOffer(line, call, reply, turn)) ?? response;
     if (!refuses(line, reply, credential)) return response;
     tried.add(credential.paymentHash);
     // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
     if ((await keptFor(line, reply.hop, busy(line, tried))) === undefined) {
-      const offer = await readOffer(line, call, reply).catch(() => null);
+      const offer = await readOffer(line, call, reply, turn).catch(() => null);
       if (offer !== null) return offer;
     }
     discard(response);
