@@ -80,7 +80,7 @@ async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried
     const payment = line.state.queue.run(() => {
       if (seat.cancelled || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
       seat.dispatching = true;
-      return pay(line, reserved.payment, () => seat.noteDispatched());
+      return pay(line, reserved.payment, () => seat.proceed());
     });
     payment.then(seat.place.leave, seat.place.leave);
     const waited = await within(line.clock, wait.deadline, call.signal, payment);

@@ -41,9 +41,9 @@ function sendWithinMs(line: Line): number {
 
 /**
  * Sends a reserved payment to the wallet. Returns when it ended, or after `paymentTimeoutMs` as unknown; then it lives
- * on with its hold, and whatever the wallet says later is booked.
+ * on with its hold, and whatever the wallet says later is booked. `proceed` is asked last, when the dispatch is on record.
  */
-export async function pay(line: Line, held: StoredPayment, onDispatch: () => void): Promise<Outcome> {
+export async function pay(line: Line, held: StoredPayment, proceed: () => boolean): Promise<Outcome> {
   const { clock, store } = line;
   const asked = clock.now();
   const neverSent = async (attempt: number, why: string): Promise<void> => {
@@ -56,12 +56,12 @@ export async function pay(line: Line, held: StoredPayment, onDispatch: () => voi
     throw error;
   });
   if (sent === null) return { status: "not_sent" };
-  if (clock.now() - asked > sendWithinMs(line)) {
-    // The record is old: another process may have looked the payment up meanwhile, found nothing, and released it.
+  if (!proceed() || clock.now() - asked > sendWithinMs(line)) {
+    // Its caller was told that nothing is paid; or the record is old, so that another process may have looked the payment
+    // up meanwhile, found nothing, and released it.
     await neverSent(sent.attempt, NOT_SENT);
     return { status: "not_sent" };
   }
-  onDispatch();
   line.emit("dispatched", held.url, { paymentHash: held.paymentHash });
   const payment: StoredPayment = { ...held, state: "sending", attempt: sent.attempt, dispatchedAt: clock.now() };
   const stopWaiting = new AbortController();

@@ -15,6 +15,7 @@ export class Seat {
   readonly place: Place;
   #held: StoredPayment | undefined;
   #ended = false;
+  #givenUp = false;
   permit: Permit | undefined;
   /** Set before the dispatch is asked for: from then on only the store knows whether it was granted. */
   dispatching = false;
@@ -45,12 +46,19 @@ export class Seat {
     this.#flight.paymentHash = payment.paymentHash;
   }
 
-  noteDispatched(): void {
+  /** The dispatch is on record. `false`: the caller was told meanwhile that nothing is paid, so that nothing must be. */
+  proceed(): boolean {
+    if (this.#givenUp) return false;
     this.#flight.dispatched = true;
+    return true;
   }
 
   /** Gives the purchase up. `false`: it was dispatched, or may have been; then only proof ends it. */
   async giveUp(why: string): Promise<boolean> {
+    return (this.#givenUp = await this.#release(why));
+  }
+
+  async #release(why: string): Promise<boolean> {
     if (this.#held === undefined) return true;
     if (!this.dispatching) this.cancelled = true;
     const { store } = this.#line;
