@@ -55,10 +55,6 @@ export class Seat {
 
   /** Gives the purchase up. `false`: it was dispatched, or may have been; then only proof ends it. */
   async giveUp(why: string): Promise<boolean> {
-    return (this.#givenUp = await this.#release(why));
-  }
-
-  async #release(why: string): Promise<boolean> {
     if (this.#held === undefined) return true;
     if (!this.dispatching) this.cancelled = true;
     const { store } = this.#line;
@@ -71,7 +67,9 @@ export class Seat {
     }
     if (this.cancelled) return true; // the queue's task will not ask for the dispatch any more
     const row = await store.payment(paymentHash).catch(() => undefined);
-    return row !== undefined && (row.owner !== owner || row.state === "voided" || row.state === "failed");
+    const gone = row !== undefined && (row.owner !== owner || row.state === "voided" || row.state === "failed");
+    // Decided here and now: either the wallet was called already, or it never will be.
+    return (this.#givenUp = gone && !this.#flight.dispatched);
   }
 
   /** The payment goes on without its caller; what it buys is offered to whoever waits, and kept. */

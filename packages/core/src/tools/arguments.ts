@@ -14,6 +14,11 @@ export type QuoteInput = z.ZodObject<RequestShape>;
 // oxlint-disable-next-line typescript/no-generated-empty-object-type -- it takes nothing
 export type NoInput = z.ZodObject<Record<never, never>>;
 
+/** The arguments of `l402_fetch`. */
+export type FetchArguments = z.input<FetchInput>;
+/** The arguments of `l402_quote`. */
+export type QuoteArguments = z.input<QuoteInput>;
+
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 
 // Ranges are in the schema for the model to read and checked below, so that a violation is a result in our own words.

@@ -12,7 +12,7 @@ import type { ToolResult } from "./tool.ts";
 
 export { balanceTool, fetchTool, quoteTool, spendingReportTool };
 export type { BalanceTool, FetchTool, QuoteTool, SpendingReportTool };
-export type { FetchInput, NoInput, QuoteInput } from "./arguments.ts";
+export type { FetchArguments, FetchInput, NoInput, QuoteArguments, QuoteInput } from "./arguments.ts";
 export type { ToolOptions } from "./options.ts";
 export type { BalanceResult, FetchResult, L402Tool, QuoteResult, SpendingReportResult, ToolAnnotations, ToolContext, ToolError, ToolPage, ToolResult } from "./tool.ts";
 
