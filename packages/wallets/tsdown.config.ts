@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: ["src/*.ts", "!src/http.ts"],
+  entry: ["alby-hub", "blink", "cln", "env", "index", "lnbits", "lnd", "nwc", "phoenixd", "webln"].map((name) => `src/${name}.ts`),
   format: ["esm"],
   platform: "node",
   target: "node22.12",
