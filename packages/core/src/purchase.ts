@@ -60,6 +60,10 @@ export function takeQuote(line: Line, call: Call): Offer {
   return { ...quote, hop: quote.requestKey === callKey ? call.first : quote.hop, approved: false };
 }
 
+function keyMismatch(): PolicyError {
+  return new PolicyError("idempotency_mismatch", "This idempotencyKey was used for another request (method, URL and body must be the same). Nothing was paid; use a new key.");
+}
+
 /**
  * The credential that an earlier run of this call bought: by its idempotency key, or by its quote.
  *
@@ -72,7 +76,7 @@ export async function boughtBefore(line: Line, call: Call): Promise<KeptCredenti
   for (;;) {
     let payment = call.idempotencyKey === undefined ? undefined : await line.store.purchase(line.config.budgetId, { idempotencyKey: call.idempotencyKey });
     if (payment !== undefined && payment.callKey !== callKey) {
-      throw new PolicyError("idempotency_mismatch", "This idempotencyKey was used for another request (method, URL and body must be the same). Nothing was paid; use a new key.");
+      throw keyMismatch();
     }
     if (payment === undefined && call.quoteId !== undefined) {
       const quote = line.state.quotes.get(call.quoteId);
@@ -140,8 +144,13 @@ export async function follow(line: Line, call: Call, offer: Offer, flight: Fligh
   return { status: "try", credential: result.credential, own: !result.answered };
 }
 
-/** The purchase is on record already, made by another process or by an earlier call of this one. */
+/**
+ * The purchase is on record already, made by another process or by an earlier call of this one.
+ *
+ * @throws {PolicyError} `idempotency_mismatch` when it is that of another request with the same key.
+ */
 export async function joinRecorded(line: Line, call: Call, offer: Offer, payment: StoredPayment, wait: Wait): Promise<Way> {
+  if (call.idempotencyKey !== undefined && payment.idempotencyKey === call.idempotencyKey && payment.callKey !== offer.callKey) throw keyMismatch();
   if (payment.state === "settled") {
     const credential = credentialOf(payment);
     if (credential !== undefined) return { status: "try", credential, own: true };

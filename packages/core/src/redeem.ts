@@ -114,16 +114,19 @@ export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & {
 export async function useAgain(line: Line, call: Call, credential: KeptCredential, hop: Hop = call.first): Promise<Response> {
   if (credential.acceptedAt === undefined) return present(line, call, hop, credential, undefined);
   const reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, next, new Set())));
-  if (reply.credential?.paymentHash === credential.paymentHash && verdictOf(reply.response.status) === "refused") {
-    discard(reply.response);
+  const { response } = reply;
+  if (reply.credential?.paymentHash !== credential.paymentHash) return response; // it leads elsewhere now
+  const verdict = verdictOf(response.status);
+  if (verdict === "refused") {
+    discard(response);
     throw new CredentialRejectedError(
-      `This purchase at ${hostOf(hop.url)} was paid and delivered before, and the server does not take its credential again (HTTP ${reply.response.status}). Nothing was paid now. To buy it once more, use a new idempotencyKey.`,
-      { paymentHash: credential.paymentHash, status: reply.response.status },
+      `This purchase at ${hostOf(hop.url)} was paid and delivered before, and the server does not take its credential again (HTTP ${response.status}). Nothing was paid now. To buy it once more, use a new idempotencyKey.`,
+      { paymentHash: credential.paymentHash, status: response.status },
     );
   }
-  if (verdictOf(reply.response.status) === "accepted") noteAccepted(line, credential, true);
-  noteReceipt(reply.response, reply.hop.url.href, credential);
-  return reply.response;
+  if (verdict === "accepted") noteAccepted(line, credential, true);
+  noteReceipt(response, reply.hop.url.href, credential);
+  return response;
 }
 
 /** Shows a bought credential to the server, and lets go of the purchase when it has answered. */

@@ -68,6 +68,7 @@ export class Seat {
     if (this.cancelled) return true; // the queue's task will not ask for the dispatch any more
     const row = await store.payment(paymentHash).catch(() => undefined);
     const gone = row !== undefined && (row.owner !== owner || row.state === "voided" || row.state === "failed");
+    if (gone) noteRelease(this.#line, this.#held);
     // Decided here and now: either the wallet was called already, or it never will be.
     return (this.#givenUp = gone && !this.#flight.dispatched);
   }
