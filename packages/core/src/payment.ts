@@ -46,20 +46,22 @@ function sendWithinMs(line: Line): number {
 export async function pay(line: Line, held: StoredPayment, proceed: () => boolean): Promise<Outcome> {
   const { clock, store } = line;
   const asked = clock.now();
-  const neverSent = async (attempt: number, why: string): Promise<void> => {
-    // Whatever is on record, nothing was sent: only its owner, here, could have.
-    const ended = (await store.void(held.paymentHash, why, held.owner).catch(() => false)) || (await store.fail(held.paymentHash, attempt, why).catch(() => false));
-    if (ended) noteRelease(line, held);
+  const neverSent = async (why: string): Promise<void> => {
+    // Whatever is on record, nothing was sent: only this reservation, here, could have. While the row carries its name it
+    // cannot be another's, and its attempt is ours.
+    if (await store.void(held.paymentHash, why, held.owner).catch(() => false)) return void noteRelease(line, held);
+    const row = await store.payment(held.paymentHash).catch(() => undefined);
+    if (row?.owner === held.owner && (await store.fail(held.paymentHash, row.attempt, why).catch(() => false))) noteRelease(line, held);
   };
   const sent = await store.dispatch(held.paymentHash, held.owner, held.expiresAt - INVOICE_LIFE_MIN_MS).catch(async (error: unknown) => {
-    await neverSent(held.attempt + 1, "it was not sent: the store did not answer");
+    await neverSent("it was not sent: the store did not answer");
     throw error;
   });
   if (sent === null) return { status: "not_sent" };
   if (!proceed() || clock.now() - asked > sendWithinMs(line)) {
     // Its caller was told that nothing is paid; or the record is old, so that another process may have looked the payment
     // up meanwhile, found nothing, and released it.
-    await neverSent(sent.attempt, NOT_SENT);
+    await neverSent(NOT_SENT);
     return { status: "not_sent" };
   }
   line.emit("dispatched", held.url, { paymentHash: held.paymentHash });
