@@ -111,7 +111,9 @@ async function followUp(line: Line, payment: StoredPayment, unknown: Outcome, de
   if (line.wallet.lookup === undefined || line.wallet.capabilities.lookup === "none") return unknown;
   for (let wait = LOOKUP_FIRST_MS; ; wait = Math.min(2 * wait, LOOKUP_MAX_MS)) {
     const found = await resolveByLookup(line, payment).catch(() => "open" as const);
-    if (found !== "open") return outcomeOnRecord(line, payment);
+    // A look-up in the background or a person may have ended it meanwhile.
+    const row = found === "open" ? await line.store.payment(payment.paymentHash).catch(() => undefined) : undefined;
+    if (found !== "open" || row?.state === "settled" || row?.state === "failed") return outcomeOnRecord(line, payment);
     if (line.clock.now() + wait >= deadline) return unknown;
     await line.clock.sleep(wait);
   }
