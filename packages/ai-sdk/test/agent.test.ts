@@ -38,14 +38,14 @@ const versions: Version[] = [
   { name: "7", ai: ai7 as never, Model: mocks7.MockLanguageModelV4 as never, nested: true, simulate: ai7.simulateReadableStream as never },
 ];
 
-/** A model that makes these calls, and is done in its second step. */
-function scripted({ Model, nested, simulate }: Version, calls: readonly ToolCall[]): Mock {
-  let step = 0;
+/** A model that makes these calls, and is done in its second step; without any it is done at once. */
+function scripted({ Model, nested, simulate }: Version, calls: readonly ToolCall[] | undefined): Mock {
+  let step = calls === undefined ? 1 : 0;
   const usage = nested ? { inputTokens: { total: 1 }, outputTokens: { total: 1 } } : { inputTokens: 1, outputTokens: 1, totalTokens: 2 };
   const next = (): { content: object[]; reason: string } => {
     step += 1;
     if (step > 1) return { content: [{ type: "text", text: "done" }], reason: "stop" };
-    return { content: calls.map(({ id, name, args }) => ({ type: "tool-call", toolCallId: id, toolName: name, input: JSON.stringify(args) })), reason: "tool-calls" };
+    return { content: (calls ?? []).map(({ id, name, args }) => ({ type: "tool-call", toolCallId: id, toolName: name, input: JSON.stringify(args) })), reason: "tool-calls" };
   };
   const finish = (reason: string): object => ({ finishReason: nested ? { unified: reason, raw: undefined } : reason, usage });
   return new Model({
@@ -162,6 +162,27 @@ describe.each(versions)("ai $name", (version) => {
     expect(await client.balance()).toMatchObject({ spentSats: 10, heldSats: 0 });
     assertNoSecrets(it, result.steps);
   });
+});
+
+test("an approved history that is sent twice pays once (7: toolApproval)", async () => {
+  const it = await world({ "/once": { priceSats: 10, credential: "single-use", body: "goods" } }, { budgetSats: 100 });
+  const version = versions[2] as Version;
+  const calls = [{ id: "call-1", name: "l402_fetch", args: { url: `${it.paywall.url}/once`, maxPriceSats: 10 } }];
+  const tools = l402Tools(it.client, it.options);
+  const toolApproval = { l402_fetch: () => "user-approval" };
+  const user = { role: "user", content: "go" };
+  const generateText = ai7.generateText as unknown as (options: object) => Promise<{ text: string; content: { type: string; approvalId: string }[]; response: { messages: object[] } }>;
+  const first = await generateText({ model: scripted(version, calls), tools, toolApproval, messages: [user] });
+  const request = first.content.find(({ type }) => type === "tool-approval-request");
+  expect(it.wallet.payCalls()).toBe(0);
+  const history = [user, ...first.response.messages, { role: "tool", content: [{ type: "tool-approval-response", approvalId: request?.approvalId, approved: true }] }];
+  for (let sent = 0; sent < 2; sent += 1) {
+    const model = scripted(version, undefined);
+    const result = await generateText({ model, tools, toolApproval, messages: history });
+    expect(result.text).toBe("done");
+    expect(JSON.stringify(model.doGenerateCalls.at(-1)?.prompt)).toContain("[Paid 10 sats] HTTP 200");
+  }
+  expect(it.wallet.payCalls()).toBe(1);
 });
 
 test("the model's text is made of the output alone, the same each time, in both shapes of the argument", async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { L402Client } from "../src/client.ts";
-import { tools } from "../src/tools/index.ts";
+import { PaymentUnknownError } from "../src/errors.ts";
+import { fetchTool, tools } from "../src/tools/index.ts";
 import { fenced, mediaType, newFence, plain, quoted } from "../src/tools/words.ts";
 
 const client = new L402Client({ wallet: { payInvoice: () => Promise.reject(new Error("no")) } });
@@ -34,6 +35,28 @@ describe("every tool", () => {
         offset: { type: "integer", minimum: 0 },
       },
     });
+  });
+});
+
+describe("a payment whose caller stopped waiting", () => {
+  const said = async (state: string): Promise<string> => {
+    const hash = "ab".repeat(32);
+    const stub = {
+      fetch: () => Promise.reject(new PaymentUnknownError("It is not known.", hash)),
+      balance: () => Promise.reject(new Error("closed")),
+      async *payments() {
+        yield { paymentHash: hash, state, amountSats: 10, feeSats: 1, heldSats: state === "unknown" ? 13 : 0 };
+      },
+    } as unknown as L402Client;
+    const tool = fetchTool(stub, { unguarded: true });
+    const result = await tool.execute({ url: "https://api.example.com/" });
+    return `${result.error?.paid}: ${tool.renderForModel(result).split("\n")[0]}`;
+  };
+
+  test("is told as the record has it by then", async () => {
+    expect(await said("unknown")).toBe("unknown: [Payment unknown: up to 13 sats may have been spent] It is not known.");
+    expect(await said("failed")).toBe("no: [Not paid] The payment failed after a while. Nothing was paid.");
+    expect(await said("settled")).toMatch(/^yes: \[Paid 10 sats for this purchase\] The payment was made/);
   });
 });
 

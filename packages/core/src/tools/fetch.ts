@@ -181,8 +181,9 @@ function success(answer: Answer, offset: number, maxChars: number, kept: boolean
   };
 }
 
-async function failure(client: L402Client, url: URL | undefined, { paymentHash, ...error }: ToolError & { paymentHash?: string }): Promise<FetchResult> {
-  const amounts = error.paid === "no" || paymentHash === undefined ? undefined : await amountsOf(client, paymentHash);
+async function failure(client: L402Client, url: URL | undefined, { paymentHash, ...told }: ToolError & { paymentHash?: string }): Promise<FetchResult> {
+  const amounts = told.paid === "no" || paymentHash === undefined ? undefined : await amountsOf(client, paymentHash);
+  const error = told.paid === "unknown" ? knownByNow(told, amounts?.state) : told;
   return {
     tool: "l402_fetch",
     ok: false,
@@ -208,6 +209,13 @@ async function failure(client: L402Client, url: URL | undefined, { paymentHash, 
   };
 }
 
+/** A payment may have ended since its caller stopped waiting for it. */
+function knownByNow(error: ToolError, state: string | undefined): ToolError {
+  if (state === "failed" || state === "voided") return { code: "payment_failed", message: "The payment failed after a while. Nothing was paid.", paid: "no", retryable: true };
+  if (state === "settled") return { ...error, message: "The payment was made, though its caller had stopped waiting. What it bought is kept, and the same call uses it without paying.", paid: "yes", retryable: true };
+  return error;
+}
+
 /** The text of a result for the model. */
 export function renderFetch(result: FetchResult): string {
   const { error, paidSats, feeSats, heldSats } = result;
@@ -215,7 +223,7 @@ export function renderFetch(result: FetchResult): string {
   const fee = feeSats > 0 ? `Routing fee: ${feeSats} sats.` : "";
   if (result.status === null && error !== null) {
     const said = plain(error.message, 700);
-    const next = nextStep(error);
+    const next = error.code === "payment_unknown" && error.paid === "yes" ? "Call again with the same arguments." : nextStep(error);
     if (error.paid === "unknown") return lines(`[Payment unknown: ${heldSats > 0 ? `up to ${heldSats} sats` : "money"} may have been spent] ${said}`, next, remaining);
     if (error.paid === "yes") return lines(`[Paid${paidSats > 0 ? ` ${paidSats} sats` : ""} for this purchase] ${said}`, fee, next, remaining);
     return lines(`[Not paid] ${said}`, next, remaining);

@@ -1,5 +1,6 @@
 /** What is left of the budget, and what a payment came to; both from the store, and never in the way of a result. */
 import type { L402Client } from "../client.ts";
+import type { PaymentState } from "../ports.ts";
 import { hostOf } from "../request.ts";
 
 export interface Room {
@@ -20,10 +21,10 @@ export async function roomOf(client: L402Client, url: URL | undefined): Promise<
   }
 }
 
-export async function amountsOf(client: L402Client, paymentHash: string): Promise<{ amountSats: number; feeSats: number; heldSats: number } | undefined> {
+export async function amountsOf(client: L402Client, paymentHash: string): Promise<{ state: PaymentState; amountSats: number; feeSats: number; heldSats: number } | undefined> {
   try {
     for await (const payment of client.payments()) {
-      if (payment.paymentHash === paymentHash) return { amountSats: payment.amountSats, feeSats: payment.feeSats, heldSats: payment.heldSats };
+      if (payment.paymentHash === paymentHash) return { state: payment.state, amountSats: payment.amountSats, feeSats: payment.feeSats, heldSats: payment.heldSats };
     }
   } catch {
     // The error that is being told matters more.
