@@ -32,6 +32,23 @@ export function idle(clock: Clock, ms: number, signal: AbortSignal): Promise<voi
   });
 }
 
+/** What a sleep that is not needed any more is aborted with; one for all, since making an error costs more than the sleep. */
+const NOT_NEEDED = new Error("The wait is over.");
+
+/** A sleep that can be called off: `over` resolves at its end, and never once `stop` was called. */
+export function alarm(clock: Clock, ms: number): { readonly over: Promise<void>; stop(): void } {
+  if (clock !== systemClock) {
+    const stop = new AbortController();
+    const over = clock.sleep(ms, stop.signal).catch(() => new Promise<never>(() => {}));
+    return { over, stop: () => stop.abort(NOT_NEEDED) };
+  }
+  let timer: ReturnType<typeof setTimeout>;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.min(Math.max(ms, 0), TIMER_MAX_MS));
+  });
+  return { over, stop: () => clearTimeout(timer) };
+}
+
 /**
  * Waits for `work`, at most until `deadline` (epoch ms by `clock`) and until `signal` aborts. It stops the waiting only:
  * `work` goes on, and its late rejection is not an unhandled one.
@@ -44,14 +61,11 @@ export async function within<T>(
 ): Promise<{ status: "done"; value: T } | { status: "timeout" } | { status: "aborted"; reason: unknown }> {
   work.catch(() => {});
   if (signal?.aborted) return { status: "aborted", reason: signal.reason };
-  const stop = new AbortController();
+  const late = alarm(clock, Math.max(0, deadline - clock.now()));
   let onAbort: (() => void) | undefined;
   const waits: Promise<{ status: "done"; value: T } | { status: "timeout" } | { status: "aborted"; reason: unknown }>[] = [
     work.then((value) => ({ status: "done", value }) as const),
-    clock.sleep(Math.max(0, deadline - clock.now()), stop.signal).then(
-      () => ({ status: "timeout" }) as const,
-      () => new Promise<never>(() => {}),
-    ),
+    late.over.then(() => ({ status: "timeout" }) as const),
   ];
   if (signal !== undefined) {
     waits.push(
@@ -64,7 +78,7 @@ export async function within<T>(
   try {
     return await Promise.race(waits);
   } finally {
-    stop.abort();
+    late.stop();
     if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
   }
 }

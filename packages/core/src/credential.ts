@@ -41,10 +41,10 @@ export function receiptOf(response: Response): PaymentReceipt | undefined {
 export function noteReceipt(response: Response, url: string, credential: KeptCredential, paid?: { amountMsat: bigint; feeMsat: bigint }): void {
   RECEIPTS.set(response, {
     url,
-    paidSats: ceilSats(paid?.amountMsat ?? 0n),
-    feeSats: ceilSats(paid?.feeMsat ?? 0n),
-    amountMsat: Number(paid?.amountMsat ?? 0n),
-    feeMsat: Number(paid?.feeMsat ?? 0n),
+    paidSats: paid === undefined ? 0 : ceilSats(paid.amountMsat),
+    feeSats: paid === undefined ? 0 : ceilSats(paid.feeMsat),
+    amountMsat: paid === undefined ? 0 : Number(paid.amountMsat),
+    feeMsat: paid === undefined ? 0 : Number(paid.feeMsat),
     paymentHash: credential.paymentHash,
     settledAt: credential.settledAt,
     reused: paid === undefined,

@@ -2,6 +2,7 @@
  * One HTTP exchange: sends a request, follows redirects by hand, and carries a credential only to the origin that it
  * was bought from. Policy is checked on every hop. Nothing here pays.
  */
+import { alarm } from "./clock.ts";
 import { TransportError } from "./errors.ts";
 import type { Fetch, Rules } from "./options.ts";
 import { authorizeHost } from "./policy.ts";
@@ -44,8 +45,9 @@ export function mayCarryCredential(url: URL, insecureHosts: readonly string[]): 
 
 /** The next hop of a redirect, by the rules of the Fetch standard (HTTP-redirect fetch), or `undefined` if it is none. */
 function redirected(hop: Hop, response: Response): Hop | undefined {
+  if (![301, 302, 303, 307, 308].includes(response.status)) return undefined;
   const location = response.headers.get("location");
-  if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) return undefined;
+  if (location === null) return undefined;
   let url: URL;
   try {
     url = new URL(location, hop.url);
@@ -121,17 +123,13 @@ export function discard(response: Response): void {
 export async function readText(response: Response, clock: Clock): Promise<string> {
   if (response.body === null || response.bodyUsed) return "";
   const reader = response.body.getReader();
-  const stop = new AbortController();
-  const timeout = clock.sleep(CHALLENGE_BODY_MS, stop.signal).then(
-    () => undefined,
-    () => new Promise<never>(() => {}),
-  );
+  const late = alarm(clock, CHALLENGE_BODY_MS);
   const decoder = new TextDecoder();
   let text = "";
   let size = 0;
   try {
     for (;;) {
-      const step = await Promise.race([reader.read(), timeout]);
+      const step = await Promise.race([reader.read(), late.over]);
       if (step === undefined || step.done) break;
       size += step.value.byteLength;
       text += decoder.decode(step.value, { stream: true });
@@ -140,7 +138,7 @@ export async function readText(response: Response, clock: Clock): Promise<string
   } catch {
     // A body that breaks off says no more than it said.
   } finally {
-    stop.abort();
+    late.stop();
     reader.cancel().catch(() => {});
   }
   return text;

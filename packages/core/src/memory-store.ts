@@ -86,7 +86,7 @@ const ACCEPTED_MAX = 16;
 /** Refusals remembered for one credential; one that was refused at so many paths is offered to no other. */
 const REFUSED_MAX = 64;
 
-const keyOf = (...parts: string[]): string => parts.join("\u0000");
+const keyOf = (budgetId: string, name: string): string => `${budgetId}\u0000${name}`;
 
 /**
  * A store in memory.

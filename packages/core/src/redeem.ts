@@ -1,4 +1,5 @@
 /** The HTTP side: asking with what is kept, and redeeming what was bought. Nothing here pays. */
+import { alarm } from "./clock.ts";
 import { noteReceipt, verdictOf } from "./credential.ts";
 import { CredentialRejectedError, isL402Error, TransportError } from "./errors.ts";
 import { discard, send, type Reply } from "./exchange.ts";
@@ -18,6 +19,8 @@ const ANSWER_MAX_MS = 5_000;
 /** Paid-but-refused purchases at an origin after which nothing is bought there for a while. */
 const REFUSALS_MAX = 2;
 const SUSPENDED_MS = 600_000;
+/** Origins whose newest accepted credential is remembered for calls under way. */
+const ACCEPTED_MAX = 1_000;
 /** Origins whose refusals are remembered. */
 const SUSPENSIONS_MAX = 10_000;
 /** Methods that may be sent again when it is not known whether the server acted on them (RFC 9110 section 9.2.2). */
@@ -83,7 +86,10 @@ function refuses(line: Line, { response, hop }: Reply, credential: KeptCredentia
 function noteAccepted(line: Line, credential: KeptCredential, reused: boolean): void {
   if (credential.acceptedAt === undefined) void line.store.accepted(credential.paymentHash).catch(() => {});
   line.state.suspensions.delete(credential.origin);
-  line.state.desks.get(credential.origin)?.desk.noteAccepted({ ...credential, acceptedAt: credential.acceptedAt ?? line.clock.now() }, (line.state.turn += 1), reused);
+  const { accepted, desks } = line.state;
+  if (!accepted.has(credential.origin) && accepted.size >= ACCEPTED_MAX) accepted.delete(accepted.keys().next().value as string);
+  accepted.set(credential.origin, { credential: credential.acceptedAt === undefined ? { ...credential, acceptedAt: line.clock.now() } : credential, turn: (line.state.turn += 1) });
+  desks.get(credential.origin)?.desk.noteAccepted(reused);
 }
 
 /** Where the caller's own `Authorization` went out first, the kept credentials come after it, and before any payment. */
@@ -132,11 +138,8 @@ export async function useAgain(line: Line, call: Call, credential: KeptCredentia
 /** Shows a bought credential to the server, and lets go of the purchase when it has answered. */
 export async function redeem(line: Line, call: Call, hop: Hop, way: Way & { status: "bought" }): Promise<Response> {
   const { credential, seat } = way;
-  const answered = new AbortController();
-  line.clock.sleep(ANSWER_MAX_MS, answered.signal).then(
-    () => seat.permit?.release(),
-    () => {},
-  );
+  const unanswered = alarm(line.clock, ANSWER_MAX_MS);
+  void unanswered.over.then(() => seat.permit?.release());
   line.state.redeeming.add(credential.paymentHash);
   let taken = false;
   try {
@@ -150,7 +153,7 @@ export async function redeem(line: Line, call: Call, hop: Hop, way: Way & { stat
     }
     throw error;
   } finally {
-    answered.abort();
+    unanswered.stop();
     line.state.redeeming.delete(credential.paymentHash);
     seat.end({ status: "credential", credential, answered: taken });
   }
