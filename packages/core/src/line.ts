@@ -79,6 +79,8 @@ export interface LineState {
   readonly redeeming: Set<string>;
   /** This process's holds, by reservation, with the book they are in. */
   readonly holds: Map<string, { paymentHash: string; msat: bigint; book: Book }>;
+  /** By origin: the newest credential that its server accepted, and when (`turn`). */
+  readonly accepted: Map<string, { credential: KeptCredential; turn: number }>;
   readonly suspensions: Map<string, { refusals: number; until: number }>;
   readonly quotes: Map<string, Offer & { readonly id: string }>;
   /** When a look-up first said `not_found`, by payment hash, epoch ms. */
@@ -117,6 +119,7 @@ export function openLine(config: Config): Line {
       live: new Map(),
       redeeming: new Set(),
       holds: new Map(),
+      accepted: new Map(),
       suspensions: new Map(),
       quotes: new Map(),
       notFound: new Map(),

@@ -111,7 +111,7 @@ export function newerCredential(line: Line, desk: OriginDesk, offer: Offer, trie
     if (mode === "take") desk.orphans.splice(index, 1);
     return { status: "try", credential: orphan, own: false };
   }
-  const { accepted } = desk;
+  const accepted = line.state.accepted.get(offer.hop.url.origin);
   return accepted !== undefined && accepted.turn > offer.turn && serves(accepted.credential) ? { status: "try", credential: accepted.credential, own: false } : undefined;
 }
 

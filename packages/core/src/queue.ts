@@ -64,8 +64,6 @@ export class OriginDesk {
   #changed: (() => void)[] = [];
   /** Calls that hold money for this origin, or whose credential is not answered yet. */
   underWay = 0;
-  /** The newest credential that the server accepted while calls were under way, and when (a count, not a time). */
-  accepted: { credential: KeptCredential; turn: number } | undefined;
   /** Credentials bought for callers that have left before the server answered. */
   orphans: KeptCredential[] = [];
   /** Whether a credential of this origin ever served a call that it was not bought for. */
@@ -129,8 +127,7 @@ export class OriginDesk {
   }
 
   /** The server took a credential. Where one serves many calls, all who wait may try it at once. */
-  noteAccepted(credential: KeptCredential, turn: number, reused: boolean): void {
-    this.accepted = { credential, turn };
+  noteAccepted(reused: boolean): void {
     if (reused) this.reusable = true;
     if (this.reusable) {
       const waiting = this.#waiters;
