@@ -31,7 +31,7 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
 
   const tried = new Set<string>();
   const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call);
-  if (offer instanceof Response) return offer; //                       free, opened by a kept credential, or not ours
+  if (!("requestKey" in offer)) return offer; //                        free, opened by a kept credential, or not ours
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
   await firstRecovery(line, call);
 
