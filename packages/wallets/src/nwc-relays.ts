@@ -117,6 +117,7 @@ export class Relays {
       line.users += 1;
       try {
         const relay = await line.ready;
+        if (!relay.connected) throw new Error("gone again");
         if (!over.aborted) {
           await new Promise<void>((broken) => {
             const hangUp = hooks.talk(relay, broken);

@@ -121,6 +121,11 @@ export class NwcWallet implements Wallet {
     const event = await sent.event.finally(dropUnsent);
     if ("status" in event) return event;
     this.#sent.set(paymentHash, sent);
+    if (sent.dispatched) {
+      // A relay may keep a request that it has seen from the wallet, so what the wallet has done is asked for, too.
+      const found = await askAgain(() => this.lookup({ ...request, ref: event.id }), "", { ref: event.id });
+      if (found.status !== "unknown") return found;
+    }
     try {
       const reply = await this.#exchange(event, deadline, signal, () => void (sent.dispatched = true));
       const result = await this.#outcome(request, reply, event.id);
