@@ -46,7 +46,7 @@ export class L402Client implements AsyncDisposable {
    * @throws {L402Error} whose `paid` says whether money moved. Before anything was sent to a wallet, an abort rejects
    * with the signal's reason and a network failure as `fetch` does.
    */
-  async fetch(input: string | URL | Request, init?: L402RequestInit): Promise<Response> {
+  fetch(input: string | URL | Request, init?: L402RequestInit): Promise<Response> {
     return paidFetch(this.#line, input, init);
   }
 

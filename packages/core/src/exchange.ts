@@ -88,19 +88,15 @@ export async function send(
       credential = await choose(hop);
       if (credential !== undefined && credential.origin !== hop.url.origin) credential = undefined;
     }
-    let headers = hop.headers;
+    const init: RequestInit = { ...call.rest, method: hop.method, headers: hop.headers, redirect: call.redirect === "error" ? "error" : "manual" };
+    if (hop.body !== undefined) init.body = hop.body;
+    if (call.signal !== undefined) init.signal = call.signal;
     if (credential !== undefined) {
-      headers = new Headers(headers);
+      const headers = new Headers(hop.headers);
       headers.set("authorization", `${credential.scheme} ${credential.credential}:${credential.preimage}`);
+      init.headers = headers;
     }
-    const response = await (call.transport ?? exchange.fetch)(hop.url.href, {
-      ...call.rest,
-      method: hop.method,
-      headers,
-      redirect: call.redirect === "error" ? "error" : "manual",
-      ...(hop.body === undefined ? {} : { body: hop.body }),
-      ...(call.signal === undefined ? {} : { signal: call.signal }),
-    });
+    const response = await (call.transport ?? exchange.fetch)(hop.url.href, init);
     const next = call.redirect === "follow" ? redirected(hop, response) : undefined;
     if (next === undefined) return { response, hop, credential };
     discard(response);

@@ -97,7 +97,7 @@ export async function captureCall(input: string | URL | Request, init: L402Reque
     throw new TypeError("Failed to parse URL", { cause: (cause as { code?: unknown }).code });
   }
   const given = init?.method ?? "GET";
-  const method = NORMALIZED.test(given) ? given.toUpperCase() : given;
+  const method = given !== "GET" && NORMALIZED.test(given) ? given.toUpperCase() : given;
   const headers = new Headers(init?.headers);
   let body: Hop["body"];
   if (init?.body !== undefined && init.body !== null) {
