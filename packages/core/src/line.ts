@@ -86,7 +86,8 @@ export interface LineState {
   /** When a look-up first said `not_found`, by payment hash, epoch ms. */
   readonly notFound: Map<string, number>;
   readonly near: Set<string>;
-  recovery: Promise<unknown> | undefined;
+  /** The recovery before the first payment. */
+  recovery: Promise<unknown> | "done" | undefined;
   readonly ownsStore: boolean;
   turn: number;
   reservations: number;
@@ -124,7 +125,7 @@ export function openLine(config: Config): Line {
       quotes: new Map(),
       notFound: new Map(),
       near: new Set(),
-      recovery: config.store === undefined ? Promise.resolve() : undefined,
+      recovery: config.store === undefined ? "done" : undefined,
       ownsStore: config.store === undefined,
       turn: 0,
       reservations: 0,

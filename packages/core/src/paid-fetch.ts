@@ -26,6 +26,7 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   const call = await captureCall(input, init);
   authorizeHost(line.rules, call.first.url); //                         PolicyError                       paid: "no"
 
+  if (call.idempotencyKey !== undefined) await firstRecovery(line, call);
   const before = await boughtBefore(line, call); //                     PolicyError "no", PaymentUnknownError
   if (before !== undefined) return useAgain(line, call, before); //     CredentialRejectedError           paid: "yes"
 
@@ -33,13 +34,13 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call);
   if (!("requestKey" in offer)) return offer; //                        free, opened by a kept credential, or not ours
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
-  await firstRecovery(line, call);
+  const recovered = await firstRecovery(line, call);
 
   const { desk, leave } = visitDesk(line, offer.hop.url.origin);
   const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
   try {
     for (;;) {
-      const way: Way = (await keptBeside(line, call, offer, tried)) ?? (await buy(line, call, offer, desk, tried, wait));
+      const way: Way = (await keptBeside(line, call, offer, tried, recovered)) ?? (await buy(line, call, offer, desk, tried, wait));
       if (way.status === "bought") return await redeem(line, call, offer.hop, way);
       const opened = way.status === "try" ? await tryKept(line, call, offer, way, tried) : undefined;
       if (opened !== undefined) return opened;

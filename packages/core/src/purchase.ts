@@ -42,11 +42,19 @@ export function authorizeOffer(line: Line, call: Call, offer: Offer): void {
   }
 }
 
-/** Recovers once before a client's first payment: what an earlier process left open may be this very purchase. */
-export async function firstRecovery(line: Line, call: Call): Promise<void> {
-  line.state.recovery ??= recover(line).catch(() => {});
-  const waited = await within(line.clock, line.clock.now() + RECOVERY_MAX_MS, call.signal, line.state.recovery);
+/**
+ * Recovers once, before a client's first payment: what an earlier process left open may be this very purchase. `true`:
+ * it was not over when this call came, so that credentials may have turned up since.
+ */
+export async function firstRecovery(line: Line, call: Call): Promise<boolean> {
+  const { state, clock } = line;
+  if (state.recovery === "done") return false;
+  state.recovery ??= recover(line)
+    .catch(() => {})
+    .finally(() => (state.recovery = "done"));
+  const waited = await within(clock, clock.now() + RECOVERY_MAX_MS, call.signal, state.recovery);
   if (waited.status === "aborted") throw waited.reason;
+  return true;
 }
 
 /** @throws {PolicyError} `quote_invalid` when the quote is unknown, of another request, or too old to be paid. */

@@ -92,9 +92,12 @@ function noteAccepted(line: Line, credential: KeptCredential, reused: boolean): 
   desks.get(credential.origin)?.desk.noteAccepted(reused);
 }
 
-/** Where the caller's own `Authorization` went out first, the kept credentials come after it, and before any payment. */
-export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>): Promise<Way | undefined> {
-  if (call.quoteId !== undefined || !offer.hop.headers.has("authorization") || tried.size >= KEPT_TRIES_MAX) return undefined;
+/**
+ * A kept credential to try before any payment, where none was looked for or one may have turned up: the caller's own
+ * `Authorization` went out first, or a recovery ran meanwhile.
+ */
+export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>, recovered: boolean): Promise<Way | undefined> {
+  if (call.quoteId !== undefined || (!recovered && !offer.hop.headers.has("authorization")) || tried.size >= KEPT_TRIES_MAX) return undefined;
   const credential = await lookUpKept(line, offer.hop, busy(line, tried));
   return credential === undefined ? undefined : { status: "try", credential, own: false };
 }
