@@ -1,5 +1,5 @@
 /** WebLN: the wallet that a browser extension, or a bridge to one, puts at `window.webln`. */
-import type { LookupResult, PayRequest, PayResult, Wallet, WalletCapabilities } from "@l402-tools/core";
+import type { FailureReason, LookupResult, PayRequest, PayResult, Wallet, WalletCapabilities } from "@l402-tools/core";
 import { assertOptions, invalid, worstCase } from "./options.ts";
 import { failed, notAnInvoice, preimageOf, unknown, wholeOf } from "./outcome.ts";
 
@@ -68,7 +68,7 @@ export class WebLNWallet implements Wallet {
         if (answer?.preimage === undefined || answer.preimage === "") return unknown("the WebLN provider answered without a preimage");
         return { status: "settled", preimage: preimageOf(answer.preimage), feeMsat: null };
       } catch (error) {
-        if (isRejection(error)) return failed("other", "The user refused the payment in the wallet.");
+        if (isRejection(error)) return failed(reasonOf(error), "The payment was refused in the wallet; nothing was sent.");
         return unknown("the WebLN provider failed, and does not say whether it paid");
       }
     };
@@ -107,6 +107,13 @@ function present(): WebLNProvider | undefined {
 function isRejection(error: unknown): boolean {
   const { name, message, constructor } = (error ?? {}) as { name?: unknown; message?: unknown; constructor?: { name?: unknown } };
   return name === "RejectionError" || constructor?.name === "RejectionError" || (typeof message === "string" && /^user (rejected|denied|declined)\b/i.test(message.trim()));
+}
+
+/** Why it was refused, where the words of the refusal tell. */
+function reasonOf(error: unknown): FailureReason {
+  const message = String((error as { message?: unknown } | null)?.message);
+  if (/insufficient|not enough|balance/i.test(message)) return "insufficient_balance";
+  return /expired/i.test(message) ? "invoice_expired" : "other";
 }
 
 function untilOver(work: Promise<PayResult>, { deadline, signal }: PayRequest, late: () => PayResult): Promise<PayResult> {
