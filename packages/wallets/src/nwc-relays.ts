@@ -181,6 +181,7 @@ function open(url: string, gone: () => void): Line {
         .then(async (made) => {
           relay = made;
           relay.publishTimeout = PUBLISH_TIMEOUT_MS;
+          // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a relay is no event target
           relay.onclose = gone;
           await relay.connect();
           timer.stop();

@@ -1,7 +1,6 @@
 /** The HTTP exchange under every adapter: what it bounds, and what it knows of a request that failed. */
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
-import type { AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { Service } from "../src/http.ts";
 import { serveFake } from "./fakes/server.ts";

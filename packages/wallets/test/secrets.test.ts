@@ -24,7 +24,7 @@ function shown(value: unknown): string {
   return parts.join("\n");
 }
 
-describe.each(Object.entries(services))("%s", (name, { fake, wallet: make, secret }) => {
+describe.each(Object.entries(services))("%s", (name, { wallet: make, secret }) => {
   test("shows no secret itself, right or wrong", async () => {
     expect(shown(make("http://localhost:1"))).not.toContain(secret);
   });

@@ -1,6 +1,6 @@
 /** Blink: graphql-js executes the project's part of the schema, so that every document is validated, and every answer. */
 import { readFileSync } from "node:fs";
-import { buildSchema, execute, parse, validate } from "graphql";
+import { buildSchema, execute, Kind, parse, validate } from "graphql";
 import { json, serveFake, type Answer, type Asked, type FakeServer } from "./server.ts";
 import type { World } from "./world.ts";
 
@@ -46,14 +46,14 @@ const SAT = 1000n;
 const failure = (code: string, message: string): SendPayload => ({ status: "FAILURE", errors: [{ code, message }], transaction: null });
 
 export async function fakeBlink(world: World): Promise<FakeBlink> {
-  let fake: FakeBlink;
+  const shown: Omit<FakeBlink, keyof FakeServer> = { nextSend: undefined, rows: undefined, nextProbe: undefined, intraledgerPreimage: undefined, operations: [] };
   const withErrors = <T extends { errors: readonly object[] }>(payload: T): T => ({ ...payload, errors: payload.errors.map((error) => ({ __typename: "GraphQLApplicationError", path: [], ...error })) });
   const sentRow = (state: { amountMsat: bigint; feeMsat: bigint; preimage: string }, status: string): object =>
     row({ status, amount: -Number((state.amountMsat + state.feeMsat) / SAT), fee: Number(state.feeMsat / SAT), preImage: status === "SUCCESS" ? state.preimage : null });
 
   const send = async ({ paymentRequest }: { paymentRequest: string }): Promise<SendPayload> => {
-    const next = fake.nextSend;
-    fake.nextSend = undefined;
+    const next = shown.nextSend;
+    shown.nextSend = undefined;
     if (next !== undefined) return next;
     const found = world.lightning.find(paymentRequest);
     // A scalar that cannot be read: neither status nor code.
@@ -70,14 +70,14 @@ export async function fakeBlink(world: World): Promise<FakeBlink> {
   const root = {
     lnInvoicePaymentSend: async ({ input }: { input: { paymentRequest: string; walletId: string } }) => withErrors(await send(input)),
     lnInvoiceFeeProbe: ({ input }: { input: { paymentRequest: string } }) => {
-      const next = fake.nextProbe;
-      fake.nextProbe = undefined;
+      const next = shown.nextProbe;
+      shown.nextProbe = undefined;
       if (next !== undefined) return withErrors(next);
       const found = world.lightning.find(input.paymentRequest);
       if (found === undefined) return withErrors({ amount: null, errors: [{ message: "Invalid value for LnPaymentRequest" }] });
       return { amount: 2, errors: [] };
     },
-    lnInvoicePaymentStatusByHash: () => ({ status: fake.intraledgerPreimage === undefined ? "PENDING" : "PAID", paymentPreimage: fake.intraledgerPreimage ?? null }),
+    lnInvoicePaymentStatusByHash: () => ({ status: shown.intraledgerPreimage === undefined ? "PENDING" : "PAID", paymentPreimage: shown.intraledgerPreimage ?? null }),
     me: {
       defaultAccount: {
         __typename: "ConsumerAccount",
@@ -88,7 +88,7 @@ export async function fakeBlink(world: World): Promise<FakeBlink> {
             walletCurrency: "BTC",
             balance: Number(world.sim.balanceMsat / SAT),
             transactionsByPaymentHash: async ({ paymentHash }: { paymentHash: string }) => {
-              if (fake.rows !== undefined) return fake.rows;
+              if (shown.rows !== undefined) return shown.rows;
               const state = await world.state(paymentHash);
               if (state.status === "not_found") return [];
               // The newest first; a failed attempt has its credit beside it.
@@ -110,14 +110,21 @@ export async function fakeBlink(world: World): Promise<FakeBlink> {
       const wrong = validate(schema, document);
       if (wrong.length > 0) return json(400, { errors: wrong.map(({ message }) => ({ message, code: "GRAPHQL_VALIDATION_FAILED" })) });
       const [definition] = document.definitions;
-      if (definition?.kind === "OperationDefinition") fake.operations.push(definition.name?.value ?? "");
+      if (definition?.kind === Kind.OPERATION_DEFINITION) shown.operations.push(definition.name?.value ?? "");
       const result = await execute({ schema, document, rootValue: root, variableValues: variables });
       // The code stands beside the message, not in the extensions.
       return json(200, { data: result.data ?? null, ...(result.errors === undefined ? {} : { errors: result.errors.map(({ message }) => ({ message, code: "UNKNOWN_CLIENT_ERROR" })) }) });
     },
     isPay,
   );
-  // One object for both: the server reads `fault` and `next` of itself.
-  fake = Object.assign(server, { nextSend: undefined, rows: undefined, nextProbe: undefined, intraledgerPreimage: undefined, operations: [] });
-  return fake;
+  // What a test sets on the server is read here.
+  for (const name of Object.keys(shown) as (keyof typeof shown)[]) {
+    Object.defineProperty(server, name, {
+      get: () => shown[name],
+      set(value: never) {
+        shown[name as "rows"] = value;
+      },
+    });
+  }
+  return server as FakeBlink;
 }

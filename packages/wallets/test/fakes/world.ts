@@ -1,8 +1,7 @@
 /** A wallet of the simulated network, as the money behind a fake service. */
 import { setImmediate as immediate } from "node:timers/promises";
-import type { FailureReason } from "@l402-tools/core";
+import type { FailureReason, Wallet } from "@l402-tools/core";
 import { createLightning, type Lightning, type LightningNode, type SimWallet, type SimWalletOptions, type WalletHarness } from "@l402-tools/testing";
-import type { Wallet } from "@l402-tools/core";
 
 export type Told =
   | { status: "settled"; preimage: string; feeMsat: bigint; amountMsat: bigint; paymentHash: string }
