@@ -26,8 +26,7 @@ export function acceptRestored({ why, ...options }: SqliteStoreOptions & { reado
     const row = ledgerRow(sql);
     const now = momentAfter({ at: Number(row.at), reading: Number(row.reading) }, read.clock.now());
     const note = `${why} (at entry ${row.seq}; the guard ${known === undefined ? "was missing" : `knew entry ${known.seq}`})`;
-    const { seq, head } = append(sql, row, now.at, { kind: "restored", subject: "ledger", note });
-    sql.run("UPDATE ledger SET seq = ?, head = ?, at = ?, reading = ?", seq, head, now.at, now.reading);
+    const { seq, head } = append(sql, row, now, { kind: "restored", subject: "ledger", note });
     writeGuard(guard, { id: row.id, seq: row.seq, head: row.head }); // first: it may lag, and is never ahead
     sql.exec("COMMIT");
     writeGuard(guard, { id: row.id, seq, head });

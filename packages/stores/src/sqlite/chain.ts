@@ -1,6 +1,7 @@
 /** The append-only entries: one for each transition, each with the hash of all before it. */
 import { hash } from "node:crypto";
 import type { Sql } from "./sql.ts";
+import type { Tick } from "./time.ts";
 
 export interface NewEntry {
   /** The state that the payment came to, or what happened to a budget or the ledger. */
@@ -17,6 +18,7 @@ export interface NewEntry {
 export interface EntryRow {
   readonly seq: bigint;
   readonly at: bigint;
+  readonly reading: bigint;
   readonly kind: string;
   readonly subject: string;
   readonly attempt: bigint | null;
@@ -28,18 +30,18 @@ export interface EntryRow {
 
 /** The hash of an entry: over the hash before it and every field. */
 export function linkOf(before: Uint8Array, row: Omit<EntryRow, "hash">): Uint8Array {
-  const fields = [row.seq, row.at, row.kind, row.subject, row.attempt, row.held_msat, row.settled_msat, row.note];
+  const fields = [row.seq, row.at, row.reading, row.kind, row.subject, row.attempt, row.held_msat, row.settled_msat, row.note];
   const text = JSON.stringify(fields.map((field) => (typeof field === "bigint" ? field.toString() : field)));
   return hash("sha256", Buffer.concat([before, Buffer.from(text)]), "buffer");
 }
 
 /** Appends an entry after `last`; returns its place. */
-export function append(sql: Sql, last: { seq: bigint; head: Uint8Array }, at: number, entry: NewEntry): { seq: bigint; head: Uint8Array } {
+export function append(sql: Sql, last: { seq: bigint; head: Uint8Array }, now: Tick, entry: NewEntry): { seq: bigint; head: Uint8Array } {
   const seq = last.seq + 1n;
   const attempt = entry.attempt === undefined ? null : BigInt(entry.attempt);
-  const row = { seq, at: BigInt(at), kind: entry.kind, subject: entry.subject, attempt, held_msat: entry.heldMsat ?? 0n, settled_msat: entry.settledMsat ?? 0n, note: entry.note ?? null };
+  const row = { seq, at: BigInt(now.at), reading: BigInt(now.reading), kind: entry.kind, subject: entry.subject, attempt, held_msat: entry.heldMsat ?? 0n, settled_msat: entry.settledMsat ?? 0n, note: entry.note ?? null };
   const head = linkOf(last.head, row);
-  sql.run("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", seq, row.at, row.kind, row.subject, row.attempt, row.held_msat, row.settled_msat, row.note, head);
+  sql.run("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", seq, row.at, row.reading, row.kind, row.subject, row.attempt, row.held_msat, row.settled_msat, row.note, head);
   return { seq, head };
 }
 

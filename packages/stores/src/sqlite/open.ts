@@ -8,7 +8,7 @@ import { isBusy, isDamage, storeError } from "./errors.ts";
 import { guardAt, type Guard } from "./guard.ts";
 import type { ReadOptions } from "./options.ts";
 import { preparePlace } from "./place.ts";
-import { inspectHeader, ledgerRow, migrate, type LedgerRow } from "./schema.ts";
+import { inspectHeader, ledgerRow, migrate, SCHEMA_VERSION, type LedgerRow } from "./schema.ts";
 import { sqlOn, type Sql } from "./sql.ts";
 
 /** Most bytes of a ledger that is read through at each opening; of a longer one, its newest part is checked. */
@@ -40,9 +40,9 @@ export function openLedger(options: ReadOptions): OpenLedger {
   try {
     sql = sqlOn(new DatabaseSync(path, { enableForeignKeyConstraints: false, enableDoubleQuotedStringLiterals: false }));
     sql.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-    inspectHeader(sql, path); // before anything is written to a file that may be somebody else's
-    const readOnly = !becomesLedger(sql, path, guard);
-    checkKey(sql, ledgerRow(sql), key, readOnly);
+    inspectFile(sql, path); // before anything is written to a file that may be somebody else's
+    setUp(sql, path, guard, busyTimeoutMs);
+    checkKey(sql, ledgerRow(sql), key);
     const damage = damageOf(sql, path);
     const lost = damage === undefined ? historyLost(sql, path, guard, guardPath) : undefined;
     // From here on, waiting is ours: a wait inside SQLite would stop the whole process.
@@ -55,23 +55,43 @@ export function openLedger(options: ReadOptions): OpenLedger {
   }
 }
 
-/** Sets the file up and brings its schema up to date. False: it can only be read. */
-function becomesLedger(sql: Sql, path: string, guard: Guard): boolean {
+/** What the header says, at one moment: another process may be making the ledger. */
+function inspectFile(sql: Sql, path: string): { isNew: boolean; version: number } {
   try {
-    sql.get("PRAGMA journal_mode = WAL");
-    sql.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1; PRAGMA trusted_schema = 0; PRAGMA journal_size_limit = 67108864");
-    sql.exec("BEGIN IMMEDIATE");
-  } catch (error) {
-    if (isBusy(error) || isDamage(error) || inspectHeader(sql, path).isNew) throw error;
-    return false;
+    sql.run("BEGIN");
+    return inspectHeader(sql, path);
+  } finally {
+    rollback(sql);
   }
+}
+
+/** Turns the file to WAL; SQLite itself does not wait where two do so at once. */
+function useWal(sql: Sql, busyTimeoutMs: number): void {
+  const start = performance.now();
+  for (;;) {
+    try {
+      sql.get("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() - start >= busyTimeoutMs) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+/** Sets the connection up, and makes the schema, or brings it up to date; a ledger that is in order is not locked for it. */
+function setUp(sql: Sql, path: string, guard: Guard, busyTimeoutMs: number): void {
+  useWal(sql, busyTimeoutMs);
+  sql.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1; PRAGMA trusted_schema = 0; PRAGMA journal_size_limit = 67108864");
+  const { isNew, version } = inspectFile(sql, path);
+  if (!isNew && version === SCHEMA_VERSION) return;
+  sql.run("BEGIN IMMEDIATE");
   try {
-    const { isNew } = inspectHeader(sql, path);
+    const { isNew: isStillNew } = inspectHeader(sql, path); // another process may have made it meanwhile
     migrate(sql, path);
     // The guard of a new ledger is there before the ledger is; one that is there already tells of a ledger that is gone.
-    if (isNew && (guard.read()?.seq ?? 0n) === 0n) writeGuard(guard, ledgerRow(sql));
-    sql.exec("COMMIT");
-    return true;
+    if (isStillNew && (guard.read()?.seq ?? 0n) === 0n) writeGuard(guard, ledgerRow(sql));
+    sql.run("COMMIT");
   } catch (error) {
     rollback(sql);
     throw error;
@@ -80,7 +100,7 @@ function becomesLedger(sql: Sql, path: string, guard: Guard): boolean {
 
 export function rollback(sql: Sql): void {
   try {
-    sql.exec("ROLLBACK");
+    sql.run("ROLLBACK");
   } catch {
     // SQLite has rolled back by itself.
   }
@@ -94,7 +114,7 @@ export function writeGuard(guard: Guard, row: Pick<LedgerRow, "id" | "seq" | "he
   }
 }
 
-function checkKey(sql: Sql, row: LedgerRow, key: Uint8Array | undefined, readOnly: boolean): void {
+function checkKey(sql: Sql, row: LedgerRow, key: Uint8Array | undefined): void {
   if (key === undefined) {
     if (row.key_check !== null) throw new L402Error("invalid_options", "sqliteStore: this ledger is encrypted; it needs its encryptionKey.");
     return;
@@ -102,9 +122,8 @@ function checkKey(sql: Sql, row: LedgerRow, key: Uint8Array | undefined, readOnl
   const check = keyCheck(key, row.id);
   if (row.key_check === null) {
     // From now on; what was written before stays as it is.
-    if (!readOnly) sql.run("UPDATE ledger SET key_check = ? WHERE key_check IS NULL", check);
-    const written = ledgerRow(sql).key_check;
-    if (written === null || same(written, check)) return;
+    sql.run("UPDATE ledger SET key_check = ? WHERE key_check IS NULL", check);
+    if (same(ledgerRow(sql).key_check ?? check, check)) return;
   } else if (same(row.key_check, check)) return;
   throw new L402Error("invalid_options", "sqliteStore: encryptionKey is not the key of this ledger.");
 }

@@ -43,20 +43,28 @@ export function reservePayment(tx: Writing, { payment, maxFeeMsat, minFeeMsat, l
 
 export function dispatchPayment(tx: Writing, paymentHash: string, owner: string, notAfter: number): { attempt: number } | null {
   const { sql, now } = tx;
-  const row = rowOf(sql, paymentHash);
-  if (row === undefined || row.state !== "reserved" || row.owner !== owner || now.wall > notAfter || pauseOf(sql, row.budget) !== null) return null;
-  const attempt = Number(row.attempt) + 1;
-  sql.run("UPDATE payment SET state = 'sending', attempt = ?, dispatched_at = ? WHERE hash = ?", attempt, now.wall, paymentHash);
+  if (now.wall > notAfter) return null;
+  const sent = sql.get<{ attempt: bigint }>(
+    `UPDATE payment SET state = 'sending', attempt = attempt + 1, dispatched_at = ?
+     WHERE hash = ? AND state = 'reserved' AND owner = ? AND NOT EXISTS (SELECT 1 FROM pause WHERE pause.budget = payment.budget) RETURNING attempt`,
+    now.wall,
+    paymentHash,
+    owner,
+  );
+  if (sent === undefined) return null;
+  const attempt = Number(sent.attempt);
   tx.entry({ kind: "sending", subject: paymentHash, attempt });
   return { attempt };
 }
 
-/** Ends a row: what it holds is released, and what only an unresolved payment needs is not kept. */
-function endPayment(tx: Writing, row: PaymentRow, state: "settled" | "failed" | "voided", resolution: string, settledMsat: bigint): void {
+/** Ends a row: what it holds is released, and what only an unresolved payment needs is not kept. `paid`: it was settled. */
+function endPayment(tx: Writing, row: PaymentRow, state: "settled" | "failed" | "voided", resolution: string, paid?: { feeMsat: bigint; preimage: Sealed | null }): void {
   const { sql, now } = tx;
+  const settledMsat = paid === undefined ? 0n : row.amount_msat + paid.feeMsat;
   const heldMsat = isOpen(row) ? holdOf(row) : 0n;
   if (isOpen(row)) release(sql, scopesOf(row), heldMsat);
-  sql.run("UPDATE payment SET state = ?, resolution = ?, resolved_at = ?, invoice = '' WHERE hash = ?", state, resolution, now.wall, row.hash);
+  sql.run("UPDATE payment SET state = ?, resolution = ?, resolved_at = ?, invoice = '', fee_msat = ?, preimage = ? WHERE number = ?", state, resolution, now.wall, paid?.feeMsat ?? 0n, paid?.preimage ?? null, row.number);
+  if (paid !== undefined) book(sql, scopesOf(row), settledMsat, now.at);
   tx.entry({ kind: state, subject: row.hash, attempt: Number(row.attempt), heldMsat: -heldMsat, settledMsat, note: resolution });
 }
 
@@ -66,16 +74,13 @@ function pauseBudget(tx: Writing, budget: string, why: string): void {
 }
 
 export function settlePayment(tx: Writing, paymentHash: string, proof: { feeMsat: bigint; resolution: string }, preimage: Sealed | null): SettleResult {
-  const { sql, now } = tx;
+  const { sql } = tx;
   const row = rowOf(sql, paymentHash);
   if (row === undefined) return { status: "missing" };
   if (row.state === "settled") return { status: "already" };
   const late = isFree(row);
   const overrun = !late && proof.feeMsat > row.max_fee_msat;
-  const paidMsat = row.amount_msat + proof.feeMsat;
-  endPayment(tx, row, "settled", proof.resolution, paidMsat);
-  sql.run("UPDATE payment SET fee_msat = ?, preimage = ? WHERE hash = ?", proof.feeMsat, preimage, paymentHash);
-  book(sql, scopesOf(row), paidMsat, now.at);
+  endPayment(tx, row, "settled", proof.resolution, { feeMsat: proof.feeMsat, preimage });
   if (preimage !== null) offerAtPath(sql, row);
   if (late) pauseBudget(tx, row.budget, `payment ${paymentHash} was booked as not paid, and was paid`);
   if (overrun) pauseBudget(tx, row.budget, `payment ${paymentHash} cost a fee of ${proof.feeMsat} msat where ${row.max_fee_msat} msat were held`);
@@ -91,7 +96,7 @@ function underWay(sql: Sql, paymentHash: string, attempt: number): PaymentRow | 
 export function failPayment(tx: Writing, paymentHash: string, attempt: number, resolution: string): boolean {
   const row = underWay(tx.sql, paymentHash, attempt);
   if (row === undefined) return false;
-  endPayment(tx, row, "failed", resolution, 0n);
+  endPayment(tx, row, "failed", resolution);
   return true;
 }
 
@@ -109,7 +114,7 @@ export function markUnknown(tx: Writing, paymentHash: string, attempt: number, d
 export function voidPayment(tx: Writing, paymentHash: string, resolution: string, owner: string | undefined): boolean {
   const row = rowOf(tx.sql, paymentHash);
   if (row === undefined || row.state !== "reserved" || (owner !== undefined && row.owner !== owner)) return false;
-  endPayment(tx, row, "voided", resolution, 0n);
+  endPayment(tx, row, "voided", resolution);
   return true;
 }
 

@@ -24,11 +24,22 @@ export function networkFileSystem(type: number | bigint): string | undefined {
   return NETWORK.get(Number(BigInt.asUintN(32, BigInt(type))));
 }
 
+/** One by one: with `recursive`, Node tries for ever where nothing can be made (in /proc, for one). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (!existsSync(folder)) throw error; // else another process made it just now
+  }
+}
+
 /** Makes the folder (0700) and the file (0600) if they are not there. @throws {StoreError} */
 export function preparePlace(path: string, allowNetworkFileSystem: boolean): void {
   const folder = dirname(path);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     const network = process.platform === "linux" ? networkFileSystem(statfsSync(folder).type) : undefined;
     if (network !== undefined && !allowNetworkFileSystem) {
       throw new StoreError("store_unavailable", `The ledger ${path} would be on a network file system (${network}), where locks between processes may not hold. Use a local disk, or a server store; if one process alone uses it: allowNetworkFileSystem.`);

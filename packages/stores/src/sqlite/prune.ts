@@ -57,13 +57,13 @@ function prunePayments({ sql }: Writing, from: bigint, until: number): number {
 }
 
 /** The oldest entries, as far as they are of before that time; the chain begins after them from then on. */
-function pruneEntries({ sql, setBase }: Writing, until: number): number {
-  const { base_seq: base } = ledgerRow(sql);
+function pruneEntries({ sql }: Writing, until: number): number {
+  const { base_seq: base, seq: newest } = ledgerRow(sql);
   const oldest = sql.all<Pick<EntryRow, "seq" | "at" | "hash">>("SELECT seq, at, hash FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", base, STEP);
-  const gone = oldest.filter(({ at }) => Number(at) < until);
+  const gone = oldest.filter(({ seq, at }) => Number(at) < until && seq < newest);
   const last = gone.at(-1);
   if (last === undefined) return 0;
   sql.run("DELETE FROM entry WHERE seq <= ?", last.seq);
-  setBase(last.seq, last.hash);
+  sql.run("UPDATE ledger SET base_seq = ?, base_head = ?", last.seq, last.hash);
   return gone.length;
 }

@@ -106,15 +106,20 @@ function optional(row: PaymentRow): Partial<StoredPayment> {
   return Object.fromEntries(present.map(([name, value]) => [name, typeof value === "bigint" ? Number(value) : value]));
 }
 
-export async function storedPayment(row: PaymentRow, cipher: Cipher): Promise<StoredPayment> {
+export async function openPayment(row: PaymentRow, cipher: Cipher): Promise<StoredPayment> {
   const { hash } = row;
   const [invoice, credential, preimage] = await Promise.all([
     cipher.open(row.invoice, "invoice", hash),
     cipher.open(row.credential, "credential", hash),
     row.preimage === null ? undefined : cipher.open(row.preimage, "preimage", hash),
   ]);
+  return storedPayment(row, { invoice, credential, ...(preimage === undefined ? {} : { preimage }) });
+}
+
+/** A row with its secrets in the clear. */
+export function storedPayment(row: PaymentRow, secrets: { invoice: string; credential: string; preimage?: string }): StoredPayment {
   return {
-    paymentHash: hash,
+    paymentHash: row.hash,
     budgetId: row.budget,
     scopes: JSON.parse(row.scopes) as string[],
     requestKey: row.request_key,
@@ -126,10 +131,8 @@ export async function storedPayment(row: PaymentRow, cipher: Cipher): Promise<St
     amountMsat: row.amount_msat,
     payee: row.payee,
     wallet: row.wallet,
-    invoice,
     expiresAt: Number(row.expires_at),
     scheme: row.scheme,
-    credential,
     owner: row.owner,
     leaseUntil: Number(row.lease_until),
     state: row.state,
@@ -138,6 +141,6 @@ export async function storedPayment(row: PaymentRow, cipher: Cipher): Promise<St
     feeMsat: row.fee_msat,
     reservedAt: Number(row.reserved_at),
     ...optional(row),
-    ...(preimage === undefined ? {} : { preimage }),
+    ...secrets,
   };
 }

@@ -12,10 +12,7 @@ const MIGRATIONS: readonly string[] = [
     one INTEGER PRIMARY KEY CHECK (one = 1),
     version INTEGER NOT NULL,
     id TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    head BLOB NOT NULL,
-    at INTEGER NOT NULL,
-    reading INTEGER NOT NULL,
+    -- Where the chain of entries begins: after those that were pruned.
     base_seq INTEGER NOT NULL,
     base_head BLOB NOT NULL,
     key_check BLOB
@@ -23,7 +20,7 @@ const MIGRATIONS: readonly string[] = [
 
   -- A row is never moved: one that is reserved anew is put at the end under a new number.
   CREATE TABLE payment (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     hash TEXT NOT NULL UNIQUE,
     budget TEXT NOT NULL,
     scopes TEXT NOT NULL,
@@ -114,6 +111,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE entry (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
+    reading INTEGER NOT NULL,
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,
     attempt INTEGER,
@@ -135,10 +133,11 @@ const MIGRATIONS: readonly string[] = [
 
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
-/** What the one row of `ledger` says. */
+/** What the ledger says about itself: its one row, and its newest entry. */
 export interface LedgerRow {
   readonly version: bigint;
   readonly id: string;
+  /** The newest entry, its hash, and the time at it. */
   readonly seq: bigint;
   readonly head: Uint8Array;
   readonly at: bigint;
@@ -149,7 +148,10 @@ export interface LedgerRow {
 }
 
 export function ledgerRow(sql: Sql): LedgerRow {
-  const row = sql.get<LedgerRow>("SELECT * FROM ledger WHERE one = 1");
+  const row = sql.get<LedgerRow>(
+    `SELECT version, id, base_seq, base_head, key_check, coalesce(seq, base_seq) AS seq, coalesce(hash, base_head) AS head, coalesce(at, 0) AS at, coalesce(reading, 0) AS reading
+     FROM ledger LEFT JOIN entry ON seq = (SELECT max(seq) FROM entry) WHERE one = 1`,
+  );
   if (row === undefined) throw new StoreError("store_corrupt", "The ledger has lost its first row. Nothing is paid with it; restore a backup.");
   return row;
 }
@@ -180,8 +182,7 @@ export function migrate(sql: Sql, path: string): void {
   for (const step of MIGRATIONS.slice(version)) sql.exec(step);
   if (isNew) {
     sql.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-    const nothing = new Uint8Array(32);
-    sql.run("INSERT INTO ledger VALUES (1, ?, ?, 0, ?, 0, 0, 0, ?, NULL)", SCHEMA_VERSION, randomBytes(16).toString("hex"), nothing, nothing);
+    sql.run("INSERT INTO ledger VALUES (1, ?, ?, 0, ?, NULL)", SCHEMA_VERSION, randomBytes(16).toString("hex"), new Uint8Array(32));
   }
   if (version < SCHEMA_VERSION) {
     sql.run("UPDATE ledger SET version = ?", SCHEMA_VERSION);

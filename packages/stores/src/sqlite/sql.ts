@@ -8,6 +8,7 @@ export interface Sql {
   all<Row>(text: string, ...values: Value[]): Row[];
   /** Rows changed. */
   run(text: string, ...values: Value[]): number;
+  /** Statements that are not worth preparing. */
   exec(text: string): void;
   close(): void;
 }

@@ -102,6 +102,7 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     const values: Value[] = [budgetId];
     if (filter.state !== undefined) {
       const states = [filter.state].flat();
+      if (states.length === 0) return;
       conditions.push(`state IN (${states.map(() => "?").join(", ")})`);
       values.push(...states);
       // The index of unresolved payments is short, whatever the ledger's length.
@@ -190,7 +191,16 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     close: () => transactions.close(),
 
     ownerAlive: (owner) => read("the owner", ({ sql }) => isAlive(sql, owner)),
-    claim: (paymentHash, from, to) => write("the claim", (tx) => claimPayment(tx, paymentHash, from, to)),
+    async claim(paymentHash, from, to) {
+      const worker = processOf(to.owner);
+      const isNew = !owners.has(worker);
+      const claimed = await write("the claim", (tx) => {
+        if (isNew) noteOwner(tx.sql, worker, tx.now.wall);
+        return claimPayment(tx, paymentHash, from, to);
+      });
+      owners.add(worker);
+      return claimed;
+    },
     async *entries({ subject } = {}) {
       const text = `SELECT * FROM entry WHERE ${subject === undefined ? "" : "subject = ? AND "}seq > ? ORDER BY seq LIMIT ?`;
       for await (const row of pages<EntryRow>("the history", text, 0n, subject === undefined ? [] : [subject], ({ seq }) => seq)) yield entryOf(row);

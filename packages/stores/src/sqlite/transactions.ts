@@ -14,6 +14,10 @@ import { ledgerTime, type Moment } from "./time.ts";
 
 /** Jobs in one transaction: others wait meanwhile. */
 const TOGETHER_MAX = 64;
+/** Longest time, ms, that writing keeps the process from its other work. */
+const YIELD_AFTER_MS = 5;
+/** How long after another process has written the lock is shared with it, ms. */
+const SHARED_MS = 20;
 /** Longest pause, ms, between two tries to get the lock. */
 const PAUSE_MAX_MS = 4;
 
@@ -25,8 +29,6 @@ export interface Reading {
 export interface Writing extends Reading {
   /** Puts a transition on record. */
   entry(entry: NewEntry): void;
-  /** Forgets the entries up to this one. */
-  setBase(seq: bigint, head: Uint8Array): void;
 }
 
 interface Job {
@@ -50,6 +52,9 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
   const queue: Job[] = [];
   let pumping: Promise<void> | undefined;
   let closed = false;
+  let yielded = 0;
+  let othersWroteAt = -Infinity;
+  let cached: { version: bigint; row: LedgerRow } | undefined;
   let newest = { seq: 0n, head: "" };
 
   const momentOf = (row: LedgerRow): Moment => moment({ at: Number(row.at), reading: Number(row.reading) });
@@ -64,10 +69,20 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
     await setTimeout(1 + Math.random() * PAUSE_MAX_MS);
   }
 
+  /** The ledger's row; read again only if another connection has written since. Call it in a transaction. */
+  function current(): LedgerRow {
+    const version = sql.get<{ data_version: bigint }>("PRAGMA data_version")?.data_version ?? 0n;
+    if (cached?.version !== version) {
+      if (cached !== undefined) othersWroteAt = performance.now();
+      cached = { version, row: ledgerRow(sql) };
+    }
+    return cached.row;
+  }
+
   /** What the ledger says now that nobody else can change it; it must be the one that was opened, and go on from there. */
   function begun(): LedgerRow {
     if (inodeOf(path) !== ledger.inode) ledger.unsafe ??= `The file ${path} was moved or replaced while it was open. Nothing is paid; start this process anew.`;
-    const row = ledgerRow(sql);
+    const row = current();
     if (Number(row.version) !== SCHEMA_VERSION) throw newerVersion(path);
     const head = Buffer.from(row.head).toString("hex");
     if (row.seq < newest.seq || (row.seq === newest.seq && head !== newest.head && newest.head !== "")) {
@@ -81,22 +96,20 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
     const row = begun();
     const now = momentOf(row);
     let last = { seq: row.seq, head: row.head };
-    let base = { seq: row.base_seq, head: row.base_head };
     const tx: Writing = {
       sql,
       now,
       entry(entry) {
-        last = append(sql, last, now.at, entry);
-      },
-      setBase(seq, head) {
-        base = { seq, head };
+        last = append(sql, last, now, entry);
       },
     };
     const results = jobs.map((job) => job.work(tx));
-    sql.run("UPDATE ledger SET seq = ?, head = ?, at = ?, reading = ?, base_seq = ?, base_head = ?", last.seq, last.head, now.at, now.reading, base.seq, base.head);
+    const onRecord = { at: BigInt(now.at), reading: BigInt(now.reading) };
     const committed = (): void => {
       newest = { seq: last.seq, head: Buffer.from(last.head).toString("hex") };
-      if (ledger.unsafe === undefined && last.seq !== row.seq) guard.write({ ledger: row.id, ...newest });
+      if (last.seq === row.seq) return;
+      if (cached !== undefined) cached = { ...cached, row: { ...row, ...last, ...onRecord } };
+      if (ledger.unsafe === undefined) guard.write({ ledger: row.id, ...newest });
     };
     return { results, committed };
   }
@@ -104,7 +117,7 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
   async function lock(job: Job): Promise<void> {
     for (;;) {
       try {
-        return sql.exec("BEGIN IMMEDIATE");
+        return void sql.run("BEGIN IMMEDIATE");
       } catch (error) {
         await pause(error, job.since, job.what);
       }
@@ -119,14 +132,16 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
       outcome = work(jobs);
     } catch (error) {
       rollback(sql);
+      cached = undefined;
       if (jobs.length === 1) return fail(jobs[0] as Job, error);
       for (const job of jobs) await transact([job]);
       return;
     }
     try {
-      sql.exec("COMMIT");
+      sql.run("COMMIT");
     } catch (error) {
       rollback(sql);
+      cached = undefined;
       for (const job of jobs) fail(job, error); // it may be on record all the same after a crash, so it is not tried again
       return;
     }
@@ -135,9 +150,17 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
   }
 
   async function pump(): Promise<void> {
-    while (queue.length > 0) {
-      await setImmediate(); // whatever is asked for meanwhile comes along; and the process gets to do other things
-      await transact(queue.splice(0, TOGETHER_MAX));
+    for (let together = 1; queue.length > 0; ) {
+      // The lock goes to whoever asks first, so a process that never rests would keep it from the others.
+      if (performance.now() - othersWroteAt < SHARED_MS) await setTimeout(1);
+      // Where many ask at a time, what they ask for next comes along; and the process gets to do other things.
+      if (together > 1 || performance.now() - yielded > YIELD_AFTER_MS) {
+        await setImmediate();
+        yielded = performance.now();
+      } else await Promise.resolve();
+      const jobs = queue.splice(0, TOGETHER_MAX);
+      together = jobs.length;
+      await transact(jobs);
     }
     pumping = undefined;
   }
@@ -160,9 +183,9 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
       const since = performance.now();
       for (;;) {
         try {
-          sql.exec("BEGIN");
+          sql.run("BEGIN");
           try {
-            return work({ sql, now: momentOf(ledgerRow(sql)) });
+            return work({ sql, now: momentOf(current()) });
           } finally {
             rollback(sql);
           }
