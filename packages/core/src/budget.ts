@@ -34,6 +34,8 @@ export function fit(
   maxFeeMsat: bigint,
   minFeeMsat: bigint,
 ): Fit {
+  // A hold is never below the amount, whatever a wallet says of its fees.
+  if (amountMsat < 0n || maxFeeMsat < minFeeMsat || minFeeMsat < 0n) throw new RangeError("a hold is an amount and an allowance, neither below zero");
   let feeMsat = maxFeeMsat;
   let tightest: { rule: LimitRule; usage: Usage; room: bigint } | undefined;
   for (const { rule, usage } of checks) {

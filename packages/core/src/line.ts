@@ -75,6 +75,8 @@ export interface LineState {
   readonly flights: Map<string, Flight>;
   /** Payments that are with the wallet, by payment hash, until they end. */
   readonly live: Map<string, Promise<Outcome>>;
+  /** By payment hash: tells whoever waits for the wallet that a look-up or a person ended the payment. */
+  readonly elsewhere: Map<string, (outcome: Outcome) => void>;
   /** Payment hashes whose credential a caller of this process is about to show: nobody else uses it up before. */
   readonly redeeming: Set<string>;
   /** This process's holds, by reservation, with the book they are in. */
@@ -118,6 +120,7 @@ export function openLine(config: Config): Line {
       desks: new Map(),
       flights: new Map(),
       live: new Map(),
+      elsewhere: new Map(),
       redeeming: new Set(),
       holds: new Map(),
       accepted: new Map(),

@@ -265,11 +265,12 @@ export function memoryStore(options: { clock?: Clock } = {}): Store {
     const row = rows.get(paymentHash);
     if (row === undefined) return { status: "missing" };
     if (row.state === "settled") return { status: "already" };
+    const spentMsat = row.amountMsat + proof.feeMsat; // before the first write: it throws for what is not a bigint
     const late = isFree(row);
     const overrun = !late && proof.feeMsat > row.maxFeeMsat;
     end(row, "settled", proof.resolution);
     row.feeMsat = proof.feeMsat;
-    for (const counter of counters(row)) counter.journal.add(row.resolvedAt as number, row.amountMsat + row.feeMsat);
+    for (const counter of counters(row)) counter.journal.add(row.resolvedAt as number, spentMsat);
     if (proof.preimage !== null) {
       row.preimage = proof.preimage;
       const { paths } = shelf(row);

@@ -12,7 +12,7 @@ import type { OriginDesk } from "./queue.ts";
 import { captureCall, type Call } from "./request.ts";
 import { askApproval, reserve, type Wait } from "./reserve.ts";
 import { ask, keptBeside, redeem, tryKept, useAgain } from "./redeem.ts";
-import { authorizeOffer, boughtBefore, enterDesk, firstRecovery, follow, joinRecorded, newerCredential, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
+import { authorizeOffer, authorizeOrigin, boughtBefore, enterDesk, firstRecovery, follow, isSuspended, joinRecorded, newerCredential, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
 import { queueTimeout, Seat } from "./seat.ts";
 import { unknownError } from "./settlement.ts";
 
@@ -77,9 +77,10 @@ async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried
       return leaveSeat(seat, instead ?? { status: "again" });
     }
 
+    authorizeOrigin(line, reserved.payment.origin, offer.host); //      PolicyError: suspended while it waited
     line.emit("queued", reserved.payment.url, { paymentHash: reserved.payment.paymentHash });
     const payment = line.state.queue.run(() => {
-      if (seat.cancelled || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
+      if (seat.cancelled || isSuspended(line, reserved.payment.origin) || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
       seat.dispatching = true;
       return pay(line, reserved.payment, () => seat.proceed());
     });

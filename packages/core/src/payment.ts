@@ -68,12 +68,16 @@ export async function pay(line: Line, held: StoredPayment, proceed: () => boolea
   const payment: StoredPayment = { ...held, state: "sending", attempt: sent.attempt, dispatchedAt: clock.now() };
   const stopWaiting = new AbortController();
   const request = payRequestOf(line, payment, payment.maxFeeMsat, stopWaiting.signal);
-  const ended = callWallet(line.wallet, request)
+  const answered = callWallet(line.wallet, request)
     .then((result) => conclude(line, payment, result, request.deadline))
     // The wallet was called: whatever breaks from here on, the store above all, leaves the outcome open.
-    .catch((cause: unknown): Outcome => ({ status: "unknown", error: unknownError(line, payment, "the store did not answer", cause) }))
-    .finally(() => line.state.live.delete(payment.paymentHash));
-  line.state.live.set(payment.paymentHash, ended);
+    .catch((cause: unknown): Outcome => ({ status: "unknown", error: unknownError(line, payment, "the store did not answer", cause) }));
+  const { live, elsewhere } = line.state;
+  const ended = Promise.race([answered, new Promise<Outcome>((resolve) => elsewhere.set(payment.paymentHash, resolve))]).finally(() => {
+    live.delete(payment.paymentHash);
+    elsewhere.delete(payment.paymentHash);
+  });
+  live.set(payment.paymentHash, ended);
   const waited = await within(clock, request.deadline, undefined, ended);
   if (waited.status === "done") return waited.value;
   stopWaiting.abort(new DOMException("The engine stopped waiting; the payment goes on.", "TimeoutError"));

@@ -6,7 +6,7 @@ import { mayCarryCredential } from "./exchange.ts";
 import type { Flight, Line, Offer } from "./line.ts";
 import { noteRelease } from "./line.ts";
 import { INVOICE_LIFE_MIN_MS, NOT_SENT } from "./payment.ts";
-import { authorizePrice } from "./policy.ts";
+import { authorizeHost, authorizePrice } from "./policy.ts";
 import type { KeptCredential, StoredPayment } from "./ports.ts";
 import type { OriginDesk, Permit } from "./queue.ts";
 import { recover, resolveByLookup, voidAbandoned } from "./recovery.ts";
@@ -35,9 +35,20 @@ export function authorizeOffer(line: Line, call: Call, offer: Offer): void {
   if (!mayCarryCredential(hop.url, line.insecureHosts)) {
     throw new PolicyError("policy_domain", `${host} asks for a payment over plain http, where the credential could be stolen. Nothing was paid; use https, or name the host in allowInsecureHosts.`);
   }
+  authorizeHost(line.rules, hop.url); // a quote may be another client's, under other rules
   authorizePrice(line.rules, host, invoice.amountMsat, call.maxPriceMsat);
-  const suspended = line.state.suspensions.get(hop.url.origin);
-  if (suspended !== undefined && suspended.until > line.clock.now()) {
+  authorizeOrigin(line, hop.url.origin, host);
+}
+
+/** Whether buying at this origin is stopped, since it took payments and refused what was bought. */
+export function isSuspended(line: Line, origin: string): boolean {
+  return (line.state.suspensions.get(origin)?.until ?? 0) > line.clock.now();
+}
+
+/** @throws {PolicyError} `origin_suspended` */
+export function authorizeOrigin(line: Line, origin: string, host: string): void {
+  const suspended = line.state.suspensions.get(origin);
+  if (suspended !== undefined && isSuspended(line, origin)) {
     throw new PolicyError("origin_suspended", `${host} took ${suspended.refusals} payments and refused what was bought. Nothing was paid; buying there is stopped until ${new Date(suspended.until).toISOString()}.`);
   }
 }
@@ -93,7 +104,8 @@ export async function boughtBefore(line: Line, call: Call): Promise<KeptCredenti
     }
     if (payment === undefined || payment.state === "failed" || payment.state === "voided") return undefined;
     const flight = line.state.flights.get(payment.requestKey);
-    if (flight !== undefined && flight.paymentHash === payment.paymentHash) {
+    const open = payment.state !== "settled" || line.state.redeeming.has(payment.paymentHash);
+    if (flight !== undefined && flight.paymentHash === payment.paymentHash && open) {
       const waited = await within(line.clock, wait.deadline, call.signal, flight.result);
       if (waited.status !== "done") throwStopped(line, payment, flight.dispatched, waited);
       continue;
@@ -182,8 +194,9 @@ async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): 
     const dispatched = payment.state !== "reserved";
     const live = line.state.live.get(payment.paymentHash);
     if (payment.state === "unknown" || (payment.state === "sending" && live === undefined && payment.leaseUntil <= line.clock.now())) {
-      const found = await resolveByLookup(line, payment).catch(() => "open" as const);
-      if (found === "open") throw unknownError(line, payment, payment.resolution ?? "an earlier payment for this purchase is not resolved");
+      const waited = await within(line.clock, wait.deadline, call.signal, resolveByLookup(line, payment).catch(() => "open" as const));
+      if (waited.status === "aborted") throwStopped(line, payment, dispatched, waited);
+      if (waited.status === "timeout" || waited.value === "open") throw unknownError(line, payment, payment.resolution ?? "an earlier payment for this purchase is not resolved");
     } else if (live !== undefined) {
       const waited = await within(line.clock, wait.deadline, call.signal, live);
       if (waited.status !== "done") throwStopped(line, payment, dispatched, waited);
@@ -205,6 +218,7 @@ export async function notSent(line: Line, payment: StoredPayment): Promise<Way> 
   if (line.clock.now() > payment.expiresAt - INVOICE_LIFE_MIN_MS) {
     throw new InvoiceError("invoice_expired", `The invoice of ${payment.host} ran out while it waited. Nothing was paid; try again.`, { retryable: true });
   }
+  authorizeOrigin(line, payment.origin, payment.host);
   const row = await line.store.payment(payment.paymentHash);
   const credential = row === undefined ? undefined : credentialOf(row);
   if (credential !== undefined) return { status: "try", credential, own: true };

@@ -4,11 +4,12 @@
  * it can only mean this attempt; "not found" only when nothing can be executed later; trouble with the look-up proves
  * nothing.
  */
-import { idle } from "./clock.ts";
+import { idle, within } from "./clock.ts";
 import { L402Error } from "./errors.ts";
 import { noteRelease, noteSpend, type Line } from "./line.ts";
 import { ceilSats } from "./money.ts";
-import { book, provenPreimage } from "./settlement.ts";
+import { book, outcomeOnRecord, provenPreimage } from "./settlement.ts";
+import { feeOf } from "./wallet.ts";
 import type { LookupResult, StoredPayment } from "./ports.ts";
 import { recordOf } from "./record.ts";
 import type { RecoveryReport } from "./types.ts";
@@ -20,6 +21,8 @@ const CLAIM_MS = 60_000;
 /** First and longest pause, ms, between background look-ups. */
 const WATCH_FIRST_MS = 15_000;
 const WATCH_MAX_MS = 600_000;
+/** Longest wait, ms, for the answer to a look-up. */
+const LOOKUP_MAX_MS = 15_000;
 /** Least time, ms, between two look-ups that must agree that a payment was never seen. */
 const NOT_FOUND_TWICE_MS = 30_000;
 
@@ -30,13 +33,17 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   if (wallet.lookup === undefined || lookup === "none" || (lookup === "by-ref" && payment.walletRef === undefined)) return "open";
   // What was not there when it was asked for may have begun before the answer came: only the time of asking counts.
   const now = clock.now();
-  const found: LookupResult = await wallet.lookup({ paymentHash: payment.paymentHash, ...(payment.walletRef === undefined ? {} : { ref: payment.walletRef }) });
+  const asked = wallet.lookup({ paymentHash: payment.paymentHash, ...(payment.walletRef === undefined ? {} : { ref: payment.walletRef }) });
+  const waited = await within(clock, now + LOOKUP_MAX_MS, state.stop.signal, asked);
+  if (waited.status !== "done") throw new Error("the wallet did not answer the look-up");
+  const found: LookupResult = waited.value;
   if (found.status !== "not_found") state.notFound.delete(payment.paymentHash);
   if (found.status === "settled") {
     const preimage = provenPreimage(found.preimage, payment.paymentHash);
     if (preimage === undefined) return "open";
-    const outcome = await book(line, payment, preimage, found.feeMsat, "looked up at the wallet");
-    if (outcome.status === "settled") line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "settled" });
+    const outcome = await book(line, payment, preimage, feeOf(found.feeMsat), "looked up at the wallet");
+    line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "settled" });
+    state.elsewhere.get(payment.paymentHash)?.(outcome);
     return "settled";
   }
   let proof: string | undefined;
@@ -53,6 +60,7 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
   if (!(await store.fail(payment.paymentHash, payment.attempt, proof))) return "open";
   noteRelease(line, payment);
   line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "failed" });
+  state.elsewhere.get(payment.paymentHash)?.(await outcomeOnRecord(line, payment));
   return "failed";
 }
 

@@ -40,7 +40,12 @@ export type Reserved =
 export async function reserve(line: Line, call: Call, offer: Offer, desk: OriginDesk, wait: Wait): Promise<Reserved> {
   const { config, rules, clock, store, wallet } = line;
   const { invoice, challenge, hop } = offer;
-  const fee = await feeToHold(wallet, payRequestOf(line, { invoice: invoice.invoice, paymentHash: invoice.paymentHash, amountMsat: invoice.amountMsat }, 0n, call.signal), config.maxFee);
+  const request = payRequestOf(line, { invoice: invoice.invoice, paymentHash: invoice.paymentHash, amountMsat: invoice.amountMsat }, 0n, call.signal);
+  const fee = await feeToHold(wallet, request, config.maxFee, async (quote) => {
+    const waited = await within(clock, wait.deadline, call.signal, quote);
+    if (waited.status === "aborted") throw waited.reason;
+    return waited.status === "done" ? waited.value : undefined;
+  });
   // Counted from before the store is asked: whoever does not fit meanwhile waits for this one's outcome.
   desk.underWay += 1;
   const result = await store.reserve({

@@ -38,6 +38,12 @@ function saysFailed(cause: unknown): cause is PaymentFailedError {
   return isL402Error(cause) && cause.code === "payment_failed";
 }
 
+/** A fee as a wallet tells it, msat; `null` for what is none. Whole numbers count too: a wallet is easily written so. */
+export function feeOf(told: unknown): bigint | null {
+  const fee = typeof told === "number" && Number.isSafeInteger(told) ? BigInt(told) : told;
+  return typeof fee === "bigint" && fee >= 0n ? fee : null;
+}
+
 /** Calls the wallet; never rejects. A throw is unknown, unless it says that nothing moved. */
 export async function callWallet(wallet: Wallet, request: PayRequest): Promise<PayResult> {
   try {
@@ -45,7 +51,7 @@ export async function callWallet(wallet: Wallet, request: PayRequest): Promise<P
     if (result === null || typeof result !== "object" || !["settled", "in_flight", "unknown", "failed"].includes(result.status)) {
       return { status: "unknown", cause: new TypeError("the wallet answered something that is not an outcome") };
     }
-    return result;
+    return result.status === "settled" ? { ...result, feeMsat: feeOf(result.feeMsat) } : result;
   } catch (cause) {
     if (saysFailed(cause)) return { status: "failed", reason: (cause as { reason?: FailureReason }).reason ?? "other", message: cause.message };
     return { status: "unknown", cause };
@@ -60,24 +66,27 @@ export function feeAllowanceMsat(maxFee: MaxFee, amountMsat: bigint): bigint {
 
 /**
  * The fee to hold, msat, between what must and what may be held. Where the wallet enforces a limit the hold may shrink;
- * where it quotes, the binding quote is held; elsewhere its documented worst case.
+ * where it quotes, the binding quote is held; elsewhere, or when `patiently` gives the quote up, its documented worst
+ * case.
  *
  * @throws {PaymentFailedError} `fee_too_high` when the quote or the worst case is above the allowance.
  */
-export async function feeToHold(wallet: Wallet, request: PayRequest, maxFee: MaxFee): Promise<{ maxFeeMsat: bigint; minFeeMsat: bigint }> {
+export async function feeToHold(
+  wallet: Wallet,
+  request: PayRequest,
+  maxFee: MaxFee,
+  patiently: <T>(work: Promise<T>) => Promise<T | undefined>,
+): Promise<{ maxFeeMsat: bigint; minFeeMsat: bigint }> {
   if (isSimple(wallet)) return { maxFeeMsat: 0n, minFeeMsat: 0n };
   const allowance = feeAllowanceMsat(maxFee, request.amountMsat);
   const { feeLimit } = wallet.capabilities;
   if (feeLimit === "enforced") return { maxFeeMsat: allowance, minFeeMsat: 0n };
-  const worst = wallet.capabilities.worstCaseFeeMsat?.(request.amountMsat) ?? allowance;
+  const worst = worstCase(wallet, request.amountMsat) ?? allowance;
   let must = worst;
   if (feeLimit === "quoted" && wallet.quoteFee !== undefined) {
-    try {
-      const quote = await wallet.quoteFee({ ...request, maxFeeMsat: allowance });
-      must = quote.binding || quote.feeMsat > worst ? quote.feeMsat : worst;
-    } catch {
-      // No quote: the worst case is held.
-    }
+    const quote = await patiently((async () => wallet.quoteFee?.({ ...request, maxFeeMsat: allowance }))().catch(() => undefined));
+    const feeMsat = feeOf(quote?.feeMsat);
+    if (feeMsat !== null) must = quote?.binding === true || feeMsat > worst ? feeMsat : worst;
   }
   if (must > allowance) {
     throw new PaymentFailedError(
@@ -86,4 +95,13 @@ export async function feeToHold(wallet: Wallet, request: PayRequest, maxFee: Max
     );
   }
   return { maxFeeMsat: must, minFeeMsat: must };
+}
+
+/** The most the wallet says that it charges, msat; `undefined` when it says nothing that could be meant. */
+function worstCase(wallet: Wallet, amountMsat: bigint): bigint | undefined {
+  try {
+    return feeOf(wallet.capabilities.worstCaseFeeMsat?.(amountMsat)) ?? undefined;
+  } catch {
+    return undefined;
+  }
 }

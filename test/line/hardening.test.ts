@@ -1,0 +1,113 @@
+/** What tried to break the line and once did: each a test of its own. */
+import { memoryStore, receiptOf, type Wallet } from "@l402-tools/core";
+import { createPaywall, fetchOf } from "@l402-tools/testing";
+import { describe, expect, test } from "vitest";
+import { all, failure, world } from "./harness.ts";
+
+const numbered = (count: number, priceSats = 10) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`/${index}`, { priceSats, credential: "path" as const }]));
+
+describe("a wallet that tells nonsense about fees", () => {
+  test.each([5, 0, "5", 1.5, true, Number.NaN, -1n, -1, {}, undefined])("as paid: %s", async (feeMsat) => {
+    const { client, paywall, wallet } = await world(numbered(8));
+    const odd: Wallet = { ...wallet, name: "odd", pay: async (request) => ({ ...(await wallet.pay(request)), feeMsat }) as never };
+    const buyer = client({ wallet: odd, budgetSats: 50, maxFee: { sats: 1 }, credentialScope: "path" });
+    for (let path = 0; path < 8; path += 1) await buyer.fetch(`${paywall.url}/${path}`).catch((error: unknown) => expect(error).toMatchObject({ code: "budget_exceeded" }));
+    expect(wallet.spentMsat).toBeLessThanOrEqual(50_000n);
+    const { spentSats, heldSats } = await buyer.balance();
+    expect(BigInt(spentSats) * 1_000n).toBeGreaterThanOrEqual(wallet.spentMsat);
+    expect(heldSats).toBe(0);
+  });
+
+  test.each([-90_000n, "5", Number.NaN, 1.5, null])("as quoted or worst case: %s", async (feeMsat) => {
+    const { client, paywall, wallet } = await world(numbered(1, 100));
+    for (const odd of [
+      { ...wallet, name: "quoted", capabilities: { ...wallet.capabilities, feeLimit: "quoted" as const }, quoteFee: async () => ({ feeMsat, binding: true }) as never },
+      { ...wallet, name: "none", capabilities: { ...wallet.capabilities, feeLimit: "none" as const, worstCaseFeeMsat: () => feeMsat as never } },
+      { ...wallet, name: "throws", capabilities: { ...wallet.capabilities, feeLimit: "none" as const, worstCaseFeeMsat: () => { throw new Error("worst"); } } },
+    ]) {
+      expect(await failure(client({ wallet: odd, budgetSats: 20 }).fetch(`${paywall.url}/0`))).toMatchObject({ code: "budget_exceeded", paid: "no" });
+    }
+    expect(wallet.payCalls()).toBe(0);
+  });
+
+  test("a quote that never comes: the worst case is held, and an abort ends the waiting", async () => {
+    const { client, paywall, wallet, clock } = await world(numbered(2));
+    const mute: Wallet = { ...wallet, name: "mute", capabilities: { ...wallet.capabilities, feeLimit: "quoted", worstCaseFeeMsat: () => 2_000n }, quoteFee: () => new Promise(() => {}) };
+    const buyer = client({ wallet: mute, budgetSats: 100 });
+    const abort = new AbortController();
+    const left = failure(buyer.fetch(`${paywall.url}/0`, { signal: abort.signal }));
+    await clock.settle();
+    abort.abort(new Error("gone"));
+    expect(await left).toBe(abort.signal.reason);
+    expect(await buyer.balance()).toMatchObject({ heldSats: 0, spentSats: 0 });
+  });
+});
+
+test("a look-up that never answers ends neither recover() nor a waiting call's abort", async () => {
+  const { client, paywall, wallet, clock } = await world(numbered(1));
+  wallet.behave("hang");
+  const mute: Wallet = { ...wallet, name: "mute", lookup: () => new Promise(() => {}) };
+  const buyer = client({ wallet: mute, budgetSats: 100 });
+  const first = failure(buyer.fetch(`${paywall.url}/0`));
+  await clock.settle();
+  await clock.advance(60_000);
+  await first;
+  const abort = new AbortController();
+  const second = failure(buyer.fetch(`${paywall.url}/0`, { signal: abort.signal }));
+  await clock.settle();
+  abort.abort(new Error("gone"));
+  expect(await second).toMatchObject({ code: "payment_unknown", paid: "unknown" });
+  const report = buyer.recover();
+  await clock.settle();
+  await clock.advance(15_000);
+  expect(await report).toMatchObject({ settled: 0, failed: 0, stillUnknown: [{ amountSats: 10 }] });
+});
+
+test.each([1, 3])("parallel calls stop paying an origin that refuses what it sold (paymentConcurrency %i)", async (paymentConcurrency) => {
+  const { client, paywall, wallet, clock } = await world(numbered(20), { paywall: { misbehave: "always-402" } });
+  const buyer = client({ budgetSats: 1_000, paymentConcurrency });
+  const results = await clock.run(Promise.allSettled(Array.from({ length: 20 }, (_, path) => buyer.fetch(`${paywall.url}/${path}`))));
+  const codes = results.map((result) => (result.status === "rejected" ? (result.reason as { code: string }).code : "served"));
+  expect(wallet.payCalls()).toBeLessThanOrEqual(2 + paymentConcurrency - 1);
+  expect(codes.filter((code) => code === "credential_rejected")).toHaveLength(wallet.payCalls());
+  expect(codes.filter((code) => code === "origin_suspended")).toHaveLength(20 - wallet.payCalls());
+  expect(await buyer.balance()).toMatchObject({ heldSats: 0 });
+});
+
+test("a child does not pay a blocked host by its parent's quote", async () => {
+  const { client, lightning, paywall, wallet } = await world({ "/go": { misbehave: { name: "redirect", to: "https://blocked.example/0" } } });
+  const blocked = await createPaywall({ lightning, name: "blocked", routes: numbered(1), listen: false });
+  const parent = client({ fetch: fetchOf(paywall, blocked) });
+  const quote = await parent.quote(`${paywall.url}/go`);
+  const child = parent.child({ blockedDomains: ["blocked.example"] });
+  expect(await failure(child.fetch(`${paywall.url}/go`, { quoteId: quote?.id as string }))).toMatchObject({ code: "policy_domain", paid: "no" });
+  expect(wallet.payCalls()).toBe(0);
+});
+
+test("a new process's first call finds what the dead one paid for, and does not pay again", async () => {
+  const { client, paywall, wallet, clock } = await world(numbered(1), { wallet: { lookup: "by-hash" } });
+  const store = memoryStore({ clock });
+  wallet.hold("answer");
+  void client({ store }).fetch(`${paywall.url}/0`).catch(() => {}); // dies here, as far as anyone can tell
+  await clock.settle();
+  await clock.advance(30_000);
+  const next = client({ store });
+  expect(receiptOf(await clock.run(next.fetch(`${paywall.url}/0`)))).toMatchObject({ reused: true });
+  expect(wallet.payCalls()).toBe(1);
+});
+
+test("what a look-up found serves the next call, while the wallet stays silent", async () => {
+  const { client, paywall, wallet, clock } = await world(numbered(1));
+  wallet.next("lose-answer");
+  const buyer = client({ budgetSats: 100 });
+  const call = failure(buyer.fetch(`${paywall.url}/0`, { idempotencyKey: "k" }));
+  const follower = failure(buyer.fetch(`${paywall.url}/0`));
+  await clock.settle();
+  await clock.advance(59_000);
+  await clock.advance(1_000);
+  for (const error of await Promise.all([call, follower])) expect(error).toMatchObject({ code: "payment_unknown" });
+  expect(await clock.run(buyer.recover())).toMatchObject({ settled: 1 });
+  expect(receiptOf(await clock.run(buyer.fetch(`${paywall.url}/0`, { idempotencyKey: "k" })))).toMatchObject({ reused: true });
+  expect((await all(buyer)).map((payment) => payment.state)).toEqual(["settled"]);
+  expect(wallet.payCalls()).toBe(1);
+});
