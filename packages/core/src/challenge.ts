@@ -142,7 +142,15 @@ function readOffer(raw: RawChallenge, scheme: "L402" | "LSAT"): Challenge | stri
   if (!CREDENTIAL.test(credential)) return "The challenge's credential has characters that no credential has; nothing was paid.";
   if (invoice === undefined || invoice === "") return "The challenge has no invoice; nothing was paid.";
 
-  return declaring({ scheme, credential, invoice, declared: [] }, "header", parameters);
+  return declaring({ scheme, credential: detached(credential), invoice, declared: [] }, "header", parameters);
+}
+
+/**
+ * The same ASCII text as a string of its own. What `slice` makes may share, and keep alive, all of the header it was cut
+ * from, for as long as the credential is on record.
+ */
+function detached(text: string): string {
+  return new TextDecoder().decode(new TextEncoder().encode(text));
 }
 
 function choose(offers: readonly Challenge[]): Challenge | null {
