@@ -3,7 +3,7 @@
  * bare memory store that was given the same rows.
  */
 import { spawnSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { round } from "./measure.mjs";
 
@@ -57,7 +57,6 @@ if (process.argv[1] === self) {
   };
   const url = (turn) => `https://api.example.com/item/${turn}`;
   let step;
-  let keep;
 
   if (what === "client") {
     // The network is recreated now and then: it remembers its invoices, which are not what is measured.
@@ -77,15 +76,17 @@ if (process.argv[1] === self) {
         return new Response("pay", { status: 402, headers: { "www-authenticate": `L402 macaroon="${credential}", invoice="${invoice}"` } });
       },
     });
-    keep = client;
+    globalThis.kept = client; // else it is garbage before its last measurement
     step = async (turn) => {
       if (turn % 1_000 === 0) node = createLightning().node("bench");
       await (await client.fetch(url(turn))).text();
     };
   } else {
     const store = memoryStore();
-    keep = store;
+    globalThis.kept = store;
+    const client = randomUUID();
     step = async (turn) => {
+      const owner = `${client}/${turn}`;
       const { preimage, paymentHash, credential } = offer();
       const place = new URL(url(turn));
       const requestKey = `GET ${place.origin}${place.pathname}`;
@@ -93,11 +94,11 @@ if (process.argv[1] === self) {
         payment: {
           paymentHash, budgetId: "default", scopes: ["default"], requestKey, callKey: requestKey, url: place.href, method: "GET", origin: place.origin, host: place.hostname,
           path: place.pathname, amountMsat: 1_000n, payee: "02".repeat(33), wallet: "simple", invoice: "", expiresAt: Date.now() + 3_600_000, scheme: "L402", credential,
-          owner: "bench", leaseUntil: Date.now() + 390_000,
+          owner, leaseUntil: Date.now() + 390_000,
         },
         maxFeeMsat: 0n, minFeeMsat: 0n, limits: [{ scope: "default", maxMsat: 1_000_000_000_000n }],
       });
-      await store.dispatch(paymentHash, "bench", Number.MAX_SAFE_INTEGER);
+      await store.dispatch(paymentHash, owner, Number.MAX_SAFE_INTEGER);
       await store.settle(paymentHash, { preimage, feeMsat: 0n, resolution: "the wallet's answer" });
       await store.accepted(paymentHash);
     };
@@ -108,5 +109,4 @@ if (process.argv[1] === self) {
   }
   const end = heap();
   console.log(JSON.stringify({ bytesPerPayment: (end - bytesAtFrom) / (total - from), heapMiB: end / 2 ** 20 }));
-  void keep;
 }
