@@ -6,7 +6,7 @@ import { assertOptions, certificate, requiredText, serviceUrl } from "./options.
 import { askAgain, assertSameHash, failed, feeOf, lookupTrouble, patience, preimageOf, refusedByStatus, retrySeconds, settleThrow, unknown, unread, wholeOf, type LookupQuery } from "./outcome.ts";
 
 export interface ClnWalletOptions {
-  /** Where clnrest is, such as `https://127.0.0.1:3010`. */
+  /** Where clnrest is, such as `https://localhost:3010`: the host must be one that its certificate names. */
   readonly url: string;
   /** A rune; one that allows `xpay`, `pay` and `listpays` is enough. */
   readonly rune: string;
@@ -14,7 +14,7 @@ export interface ClnWalletOptions {
   readonly ca?: string;
 }
 
-const WHERE_URL = "it is clnrest's address (clnrest-host, clnrest-port), such as https://127.0.0.1:3010.";
+const WHERE_URL = "it is clnrest's address (clnrest-host, clnrest-port), such as https://localhost:3010.";
 const WHERE_RUNE = "make one with `lightning-cli createrune restrictions='[[\"method=xpay\",\"method=pay\",\"method=listpays\",\"method=listpeerchannels\"]]'`.";
 const WHERE_CA = "it is the content of ca.pem in the node's directory.";
 

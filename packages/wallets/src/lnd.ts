@@ -55,7 +55,11 @@ function messages(text: string): Json[] {
 /** What LND says of a payment: `result` of a stream's message. */
 const resultOf = (message: Json | undefined): Json | undefined => asObject(message?.["result"]);
 /** An error has one of two shapes: of the gateway, or of the stream. */
-const errorOf = (message: Json | undefined): Json | undefined => asObject(message?.["error"]) ?? (message !== undefined && "code" in message && "message" in message ? message : undefined);
+function errorOf(message: Json | undefined): Json | undefined {
+  const error = asObject(message?.["error"]) ?? (message !== undefined && "code" in message && "message" in message ? message : undefined);
+  // Old gateways have the number under another name.
+  return error === undefined ? undefined : { ...error, code: error["code"] ?? error["grpc_code"] };
+}
 const isFinal = (payment: Json | undefined): boolean => payment?.["status"] === "SUCCEEDED" || payment?.["status"] === "FAILED";
 
 export class LndWallet implements Wallet {

@@ -33,6 +33,8 @@ export interface FakeServer {
   fault: Fault | undefined;
   /** An answer in place of the service's own, for the next request that pays; the service does not act. */
   next: Answer | undefined;
+  /** Changes the service's own answers to requests that pay. */
+  garble: ((answer: Answer) => Answer) | undefined;
   offline(cut: boolean): Promise<void>;
   close(): Promise<void>;
 }
@@ -62,7 +64,8 @@ export async function serveFake(
       fake.next = undefined;
       return write(response, next);
     }
-    const answer = await handle(one);
+    const given = await handle(one);
+    const answer = isPay(one) ? (fake.garble?.(given) ?? given) : given;
     switch (fault) {
       case undefined:
         return write(response, answer);
@@ -116,6 +119,7 @@ export async function serveFake(
     asked,
     fault: undefined,
     next: undefined,
+    garble: undefined,
     offline: (cut) => (cut ? shut() : open()),
     close: async () => {
       if (server.listening) await shut();
