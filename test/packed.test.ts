@@ -60,7 +60,7 @@ describe.each(published)("$manifest.name, packed", ({ dir, manifest }) => {
       license: "MIT",
       type: "module",
       description: expect.stringMatching(/.{20}/),
-      engines: { node: ">=22.12" },
+      engines: { node: manifest.name === "@l402-tools/stores" ? ">=22.13" : ">=22.12" },
       publishConfig: { access: "public" },
     });
   });

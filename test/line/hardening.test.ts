@@ -1,5 +1,5 @@
 /** What tried to break the line and once did: each a test of its own. */
-import { memoryStore, receiptOf, type Wallet } from "@l402-tools/core";
+import { memoryStore, receiptOf, type Store, type Wallet } from "@l402-tools/core";
 import { createPaywall, fetchOf } from "@l402-tools/testing";
 import { describe, expect, test } from "vitest";
 import { all, failure, world } from "./harness.ts";
@@ -110,4 +110,41 @@ test("what a look-up found serves the next call, while the wallet stays silent",
   expect(receiptOf(await clock.run(buyer.fetch(`${paywall.url}/0`, { idempotencyKey: "k" })))).toMatchObject({ reused: true });
   expect((await all(buyer)).map((payment) => payment.state)).toEqual(["settled"]);
   expect(wallet.payCalls()).toBe(1);
+});
+
+describe("a store that fails", () => {
+  const operations = ["reserve", "dispatch", "settle", "accepted", "credential", "usage", "unknown", "void"] as const;
+  test.each(operations.flatMap((operation) => (["before", "after", "throws"] as const).map((how) => [operation, how] as const)))("%s, %s: a typed error, and the money is where the error says", async (operation, how) => {
+    const { client, paywall, wallet, clock } = await world(numbered(2));
+    const good = memoryStore({ clock });
+    let broken = true;
+    const store: Store = {
+      ...good,
+      [operation]: (...args: never[]) => {
+        if (!broken) return (good[operation] as (...args: never[]) => unknown)(...args);
+        if (how === "throws") throw new Error("secret-disk");
+        return how === "before" ? Promise.reject(new Error("secret-disk")) : (good[operation] as (...args: never[]) => Promise<unknown>)(...args).then(() => Promise.reject(new Error("secret-disk")));
+      },
+    };
+    const spent: number[] = [];
+    const buyer = client({ store, budgetSats: 25, onSpend: (sats) => spent.push(sats), credentialScope: "path" });
+    const outcome = await buyer.fetch(`${paywall.url}/0`).then(
+      () => "served",
+      (error: unknown) => {
+        expect(error).toMatchObject({ name: "StoreError", code: "store_unavailable", paid: "no" });
+        expect(String(error)).not.toContain("secret");
+        return "refused";
+      },
+    );
+    expect(wallet.payCalls()).toBe(outcome === "served" ? 1 : 0);
+    broken = false;
+    for (let pause = 0; pause < 4; pause += 1) await clock.advance(10_000); // what was left open is ended in the background
+    const balance = await buyer.balance();
+    expect(balance.heldSats).toBe(0);
+    expect(balance.spentSats).toBe(outcome === "served" ? 10 : 0);
+    expect(spent).toEqual(outcome === "served" ? [10] : []);
+    expect((await buyer.fetch(`${paywall.url}/0`)).status).toBe(200);
+    expect((await buyer.fetch(`${paywall.url}/1`)).status).toBe(200);
+    expect(wallet.payCalls()).toBe(2);
+  });
 });

@@ -65,7 +65,7 @@ export class L402Client implements AsyncDisposable {
     const reply = await send(line, call, call.first, () => undefined);
     const offer = await readOffer(line, call, reply, turn);
     if (offer === null) {
-      discard(reply.response);
+      discard(reply.response, line.clock);
       return null;
     }
     const { quotes } = line.state;

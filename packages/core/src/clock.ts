@@ -35,8 +35,11 @@ export function idle(clock: Clock, ms: number, signal: AbortSignal): Promise<voi
 /** What a sleep that is not needed any more is aborted with; one for all, since making an error costs more than the sleep. */
 const NOT_NEEDED = new Error("The wait is over.");
 
-/** A sleep that can be called off: `over` resolves at its end, and never once `stop` was called. */
-export function alarm(clock: Clock, ms: number): { readonly over: Promise<void>; stop(): void } {
+/**
+ * A sleep that can be called off: `over` resolves at its end, and never once `stop` was called. The system's keeps the
+ * process alive unless `awaited` is false.
+ */
+export function alarm(clock: Clock, ms: number, awaited = true): { readonly over: Promise<void>; stop(): void } {
   if (clock !== systemClock) {
     const stop = new AbortController();
     const over = clock.sleep(ms, stop.signal).catch(() => new Promise<never>(() => {}));
@@ -45,23 +48,25 @@ export function alarm(clock: Clock, ms: number): { readonly over: Promise<void>;
   let timer: ReturnType<typeof setTimeout>;
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, Math.min(Math.max(ms, 0), TIMER_MAX_MS));
+    if (!awaited) (timer as { unref?: () => void }).unref?.();
   });
   return { over, stop: () => clearTimeout(timer) };
 }
 
 /**
  * Waits for `work`, at most until `deadline` (epoch ms by `clock`) and until `signal` aborts. It stops the waiting only:
- * `work` goes on, and its late rejection is not an unhandled one.
+ * `work` goes on, and its late rejection is not an unhandled one. With `awaited` false it does not keep the process alive.
  */
 export async function within<T>(
   clock: Clock,
   deadline: number,
   signal: AbortSignal | undefined,
   work: Promise<T>,
+  awaited = true,
 ): Promise<{ status: "done"; value: T } | { status: "timeout" } | { status: "aborted"; reason: unknown }> {
   work.catch(() => {});
   if (signal?.aborted) return { status: "aborted", reason: signal.reason };
-  const late = alarm(clock, Math.max(0, deadline - clock.now()));
+  const late = alarm(clock, Math.max(0, deadline - clock.now()), awaited);
   let onAbort: (() => void) | undefined;
   const waits: Promise<{ status: "done"; value: T } | { status: "timeout" } | { status: "aborted"; reason: unknown }>[] = [
     work.then((value) => ({ status: "done", value }) as const),

@@ -13,7 +13,9 @@ import { hostOf, type Call, type Hop } from "./request.ts";
 export const REDIRECTS_MAX = 5;
 /** Most bytes of a 402's body that are read. */
 export const CHALLENGE_BODY_MAX_BYTES: number = 64 * 1024;
-/** Longest wait for a 402's body. */
+/** Longest wait, ms, for a body that nobody will read. */
+const DRAIN_MS = 1_000;
+/** Longest wait, ms, for a 402's body. */
 const CHALLENGE_BODY_MS = 5_000;
 
 /** Headers that may follow a redirect to another origin; every other one may hold a secret of the first. */
@@ -28,6 +30,7 @@ export interface Reply {
 }
 
 export interface Exchange {
+  readonly clock: Clock;
   readonly rules: Rules;
   readonly fetch: Fetch;
   readonly insecureHosts: readonly string[];
@@ -99,7 +102,7 @@ export async function send(
     const response = await (call.transport ?? exchange.fetch)(hop.url.href, init);
     const next = call.redirect === "follow" ? redirected(hop, response) : undefined;
     if (next === undefined) return { response, hop, credential };
-    discard(response);
+    discard(response, exchange.clock);
     if (redirects >= REDIRECTS_MAX) {
       throw new TransportError("transport_limit", `The server at ${from.url.host} redirects more than ${REDIRECTS_MAX} times.`);
     }
@@ -107,19 +110,19 @@ export async function send(
   }
 }
 
-/** Lets go of a body nobody will read: small ones are drained so that the connection can be used again. */
-export function discard(response: Response): void {
+/** Lets go of a body nobody will read: a small one is drained so that the connection can be used again. */
+export function discard(response: Response, clock: Clock): void {
   if (response.body === null || response.bodyUsed || response.body.locked) return;
   const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (length >= 0 && length <= CHALLENGE_BODY_MAX_BYTES) response.arrayBuffer().catch(() => {});
+  if (length >= 0 && length <= CHALLENGE_BODY_MAX_BYTES) void readText(response, clock, DRAIN_MS, false);
   else response.body.cancel().catch(() => {});
 }
 
 /** At most `CHALLENGE_BODY_MAX_BYTES` of a body as text, and what had arrived when the time was up; never throws. */
-export async function readText(response: Response, clock: Clock): Promise<string> {
+export async function readText(response: Response, clock: Clock, ms: number = CHALLENGE_BODY_MS, awaited = true): Promise<string> {
   if (response.body === null || response.bodyUsed) return "";
   const reader = response.body.getReader();
-  const late = alarm(clock, CHALLENGE_BODY_MS);
+  const late = alarm(clock, ms, awaited);
   const decoder = new TextDecoder();
   let text = "";
   let size = 0;

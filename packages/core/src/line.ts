@@ -9,6 +9,7 @@ import type { Clock, KeptCredential, Store, StoredPayment, Wallet } from "./port
 import { OriginDesk, PaymentQueue } from "./queue.ts";
 import { Book } from "./report.ts";
 import type { Hop } from "./request.ts";
+import { answering } from "./store.ts";
 import { asWallet } from "./wallet.ts";
 
 export interface MaxFee {
@@ -73,6 +74,8 @@ export interface LineState {
   readonly queue: PaymentQueue;
   readonly desks: Map<string, { desk: OriginDesk; users: number }>;
   readonly flights: Map<string, Flight>;
+  /** Reservations that a call of this process works on. */
+  readonly working: Set<string>;
   /** Payments that are with the wallet, by payment hash, until they end. */
   readonly live: Map<string, Promise<Outcome>>;
   /** By payment hash: tells whoever waits for the wallet that a look-up or a person ended the payment. */
@@ -110,7 +113,7 @@ export function openLine(config: Config): Line {
     fetch: config.fetch,
     insecureHosts: config.insecureHosts,
     clock: config.clock,
-    store: config.store ?? memoryStore({ clock: config.clock }),
+    store: config.store === undefined ? memoryStore({ clock: config.clock }) : answering(config.store),
     wallet: asWallet(config.wallet),
     book: new Book(config.rules.ownBudgetMsat),
     emit: emitter(config.clock, config.onEvent),
@@ -119,6 +122,7 @@ export function openLine(config: Config): Line {
       queue: new PaymentQueue(config.paymentConcurrency, config.maxQueuedPayments),
       desks: new Map(),
       flights: new Map(),
+      working: new Set(),
       live: new Map(),
       elsewhere: new Map(),
       redeeming: new Set(),

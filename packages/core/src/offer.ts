@@ -28,7 +28,7 @@ export async function readOffer(line: Line, call: Call, reply: Reply, turn: numb
       challenge = withBody(challenge, type, await readText(copy, line.clock));
     }
     if (challenge === null) return null;
-    discard(response);
+    discard(response, line.clock);
     const invoice = await decodeInvoice(challenge.invoice, { network: line.config.network, now: line.clock.now() });
     checkDeclared(challenge, invoice);
     if (bindingOf(challenge.credential, invoice.paymentHash) === "mismatch") {
@@ -48,7 +48,7 @@ export async function readOffer(line: Line, call: Call, reply: Reply, turn: numb
     line.emit("challenge", hop.url.href, { paymentHash: invoice.paymentHash, amountSats: ceilSats(invoice.amountMsat) });
     return offer;
   } catch (error) {
-    discard(response);
+    discard(response, line.clock);
     throw error;
   }
 }

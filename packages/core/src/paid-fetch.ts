@@ -62,7 +62,7 @@ async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried
 
   const seat = new Seat(line, offer, desk); //                          QueueFullError                    paid: "no"
   try {
-    const reserved = await reserve(line, call, offer, desk, wait); //   BudgetExceededError               paid: "no"
+    const reserved = await reserve(line, call, offer, desk, wait, seat.owner); // BudgetExceededError          paid: "no"
     if (reserved.status === "again") return leaveSeat(seat, reserved);
     if (reserved.status === "purchase") return leaveSeat(seat, await joinRecorded(line, call, offer, reserved.payment, wait));
     seat.hold(reserved.payment);

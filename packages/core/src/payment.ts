@@ -2,7 +2,7 @@
  * One payment: dispatch (on record), wallet, check of the preimage, settle. Nothing is inferred from an exception, and
  * a hold is released only by proof.
  */
-import { within } from "./clock.ts";
+import { idle, within } from "./clock.ts";
 import { PaymentFailedError } from "./errors.ts";
 import { noteRelease, type Line, type Outcome } from "./line.ts";
 import { resolveByLookup, watch } from "./recovery.ts";
@@ -78,7 +78,8 @@ export async function pay(line: Line, held: StoredPayment, proceed: () => boolea
     elsewhere.delete(payment.paymentHash);
   });
   live.set(payment.paymentHash, ended);
-  const waited = await within(clock, request.deadline, undefined, ended);
+  // The caller waits for itself; here the slot is given back, which keeps nothing alive.
+  const waited = await within(clock, request.deadline, undefined, ended, false);
   if (waited.status === "done") return waited.value;
   stopWaiting.abort(new DOMException("The engine stopped waiting; the payment goes on.", "TimeoutError"));
   return await noteUnknown(line, payment, "no answer from the wallet in time");
@@ -119,7 +120,8 @@ async function followUp(line: Line, payment: StoredPayment, unknown: Outcome, de
     const row = found === "open" ? await line.store.payment(payment.paymentHash).catch(() => undefined) : undefined;
     if (found !== "open" || row?.state === "settled" || row?.state === "failed") return outcomeOnRecord(line, payment);
     if (line.clock.now() + wait >= deadline) return unknown;
-    await line.clock.sleep(wait);
+    const closed = await idle(line.clock, wait, line.state.stop.signal).then(() => false, () => true);
+    if (closed) return unknown;
   }
 }
 

@@ -74,9 +74,13 @@ const isOwn = (line: Line, payment: StoredPayment): boolean => payment.owner.sta
 
 /** Voids a reservation that its owner no longer works on. */
 export async function voidAbandoned(line: Line, payment: StoredPayment): Promise<boolean> {
-  if (isOwn(line, payment) || !(await isAbandoned(line, payment))) return false;
+  const left = isOwn(line, payment) ? !line.state.working.has(payment.owner) : await isAbandoned(line, payment);
+  if (!left) return false;
   const voided = await line.store.void(payment.paymentHash, "its owner is gone; it was never sent", payment.owner);
-  if (voided) line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "voided" });
+  if (voided) {
+    noteRelease(line, payment);
+    line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "voided" });
+  }
   return voided;
 }
 

@@ -55,7 +55,7 @@ export async function ask(line: Line, call: Call, tried: Set<string>): Promise<R
       const offer = await readOffer(line, call, reply, turn).catch(() => null);
       if (offer !== null) return offer;
     }
-    discard(response);
+    discard(response, line.clock);
   }
 }
 
@@ -111,7 +111,7 @@ export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & {
     return reply.response;
   }
   tried.add(way.credential.paymentHash);
-  discard(reply.response);
+  discard(reply.response, line.clock);
   return undefined;
 }
 
@@ -127,7 +127,7 @@ export async function useAgain(line: Line, call: Call, credential: KeptCredentia
   if (reply.credential?.paymentHash !== credential.paymentHash) return response; // it leads elsewhere now
   const verdict = verdictOf(response.status);
   if (verdict === "refused") {
-    discard(response);
+    discard(response, line.clock);
     throw new CredentialRejectedError(
       `This purchase at ${hostOf(hop.url)} was paid and delivered before, and the server does not take its credential again (HTTP ${response.status}). Nothing was paid now. To buy it once more, use a new idempotencyKey.`,
       { paymentHash: credential.paymentHash, status: response.status },
@@ -199,11 +199,11 @@ async function present(line: Line, call: Call, hop: Hop, credential: KeptCredent
       const again = pause !== undefined && (status === 409 || ((status === 429 || status >= 500) && REPEATABLE.has(hop.method) && turn < 2));
       const after = (Number(response.headers.get("retry-after")) || 0) * 1_000; // a date is left to the caller's next call
       if (!again || after > pause) return answer(reply, credential, paid);
-      discard(response);
+      discard(response, line.clock);
       await line.clock.sleep(Math.max(pause, after), call.signal).catch(() => {});
       continue;
     }
-    discard(response);
+    discard(response, line.clock);
     if (verdict === "elsewhere" || pause === undefined) {
       if (paid === undefined) await line.store.refused(credential.paymentHash, { method: hop.method, path: hop.url.pathname }).catch(() => {});
       else suspend(line, credential.origin);

@@ -9,6 +9,7 @@ import type { ConfiguredLimit } from "./options.ts";
 import { payRequestOf } from "./payment.ts";
 import type { LimitRule, StoredPayment, Usage } from "./ports.ts";
 import type { OriginDesk } from "./queue.ts";
+import { watch } from "./recovery.ts";
 import type { Call } from "./request.ts";
 import type { PaymentIntent } from "./types.ts";
 import { feeToHold } from "./wallet.ts";
@@ -37,7 +38,7 @@ export type Reserved =
  * @throws {BudgetExceededError} when a limit does not allow it. @throws {PolicyError} while the client is paused.
  * @throws {InvoiceError} when the invoice is on record for another purchase. @throws {PaymentFailedError} for a fee above the allowance.
  */
-export async function reserve(line: Line, call: Call, offer: Offer, desk: OriginDesk, wait: Wait): Promise<Reserved> {
+export async function reserve(line: Line, call: Call, offer: Offer, desk: OriginDesk, wait: Wait, owner: string): Promise<Reserved> {
   const { config, rules, clock, store, wallet } = line;
   const { invoice, challenge, hop } = offer;
   const request = payRequestOf(line, { invoice: invoice.invoice, paymentHash: invoice.paymentHash, amountMsat: invoice.amountMsat }, 0n, call.signal);
@@ -69,15 +70,14 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
       expiresAt: invoice.expiresAt,
       scheme: challenge.scheme,
       credential: challenge.credential,
-      // Names this reservation, not only its process: the same invoice may be reserved again, and a late dispatch of the
-      // earlier reservation must not send the later one.
-      owner: `${line.state.owner}/${(line.state.reservations += 1)}`,
+      owner,
       leaseUntil: clock.now() + config.approvalTimeoutMs + config.paymentTimeoutMs + LEASE_GRACE_MS,
     },
     ...fee,
     limits: rules.limits.map((limit) => limit.rule),
   }).catch((error: unknown) => {
     desk.underWay -= 1;
+    watch(line); // it may be on record all the same
     throw error;
   });
   if (result.status !== "reserved") desk.underWay -= 1;

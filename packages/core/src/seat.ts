@@ -6,6 +6,7 @@ import { QueueFullError } from "./errors.ts";
 import { noteRelease, type Flight, type FlightResult, type Line, type Offer, type Outcome } from "./line.ts";
 import type { StoredPayment } from "./ports.ts";
 import type { OriginDesk, Permit, Place } from "./queue.ts";
+import { watch } from "./recovery.ts";
 
 export class Seat {
   readonly #line: Line;
@@ -13,6 +14,11 @@ export class Seat {
   readonly #flight: Flight;
   readonly #requestKey: string;
   readonly place: Place;
+  /**
+   * Names this reservation, not only its process: the same invoice may be reserved again, and a late dispatch of the
+   * earlier reservation must not send the later one.
+   */
+  readonly owner: string;
   #held: StoredPayment | undefined;
   #ended = false;
   #givenUp = false;
@@ -30,6 +36,8 @@ export class Seat {
     let end: (result: FlightResult) => void = () => {};
     const result = new Promise<FlightResult>((resolve) => (end = resolve));
     this.#flight = { paymentHash: undefined, dispatched: false, result, end };
+    this.owner = `${line.state.owner}/${(line.state.reservations += 1)}`;
+    line.state.working.add(this.owner);
     this.#line = line;
     this.#desk = desk;
     this.#requestKey = offer.requestKey;
@@ -59,7 +67,10 @@ export class Seat {
     if (!this.dispatching) this.cancelled = true;
     const { store } = this.#line;
     const { paymentHash, owner } = this.#held;
-    const voided = await store.void(paymentHash, why, owner).catch(() => false);
+    const voided = await store.void(paymentHash, why, owner).catch(() => {
+      watch(this.#line); // it stays reserved for now, and is voided when the store answers again
+      return false;
+    });
     if (voided) {
       noteRelease(this.#line, this.#held);
       this.#line.emit("resolved", this.#held.url, { paymentHash, detail: `voided: ${why}` });
@@ -86,7 +97,8 @@ export class Seat {
   end(result: FlightResult): void {
     if (this.#ended) return;
     this.#ended = true;
-    const { flights } = this.#line.state;
+    const { flights, working } = this.#line.state;
+    working.delete(this.owner);
     if (flights.get(this.#requestKey) === this.#flight) flights.delete(this.#requestKey);
     if (result.status === "credential" && !result.answered) this.#desk.orphans.push(result.credential);
     if (this.#held !== undefined) this.#desk.underWay -= 1;

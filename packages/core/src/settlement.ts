@@ -22,9 +22,10 @@ export function provenPreimage(preimage: unknown, paymentHash: string): string |
 export async function book(line: Line, payment: StoredPayment, preimage: string, feeMsat: bigint | null, resolution: string): Promise<Outcome> {
   // A fee that the wallet does not tell is booked at its allowance: what is spent is never under-counted.
   const fee = feeMsat !== null && feeMsat >= 0n ? feeMsat : payment.maxFeeMsat;
-  const settle = async (): Promise<void> => {
+  // `again`: the first try may have been booked though its answer was lost; then it is not told of yet.
+  const settle = async (again: boolean): Promise<void> => {
     const booked = await line.store.settle(payment.paymentHash, { preimage, feeMsat: fee, resolution });
-    if (booked.status === "already") {
+    if (booked.status === "already" && !(again && line.state.holds.has(payment.owner))) {
       noteRelease(line, payment);
       return;
     }
@@ -35,13 +36,13 @@ export async function book(line: Line, payment: StoredPayment, preimage: string,
     }
   };
   try {
-    await settle();
+    await settle(false);
   } catch (first) {
     line.emit("unknown", payment.url, { paymentHash: payment.paymentHash, detail: "paid, but the store did not take it yet" });
     void (async () => {
       for (const wait of BOOK_AGAIN_MS) {
         await line.clock.sleep(wait);
-        if (await settle().then(() => true, () => false)) return;
+        if (await settle(true).then(() => true, () => false)) return;
       }
     })().catch(() => {});
     void first;
