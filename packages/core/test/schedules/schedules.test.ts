@@ -102,8 +102,9 @@ describe("the checker can fail", () => {
   };
 
   test("a store that checks, waits, and then adds overspends", async () => {
-    const found = await until({ store: (clock) => naive(clock) });
-    expect(found?.rule).toBe("I1");
+    const rules = new Set<string>();
+    for (let seed = 1; seed <= 300 && !rules.has("I1"); seed += 1) rules.add((await runSchedule(seed, { store: naive })).violation?.rule ?? "none");
+    expect(rules).toContain("I1");
   });
 
   test("a store that forgets a hold is found out", async () => {
