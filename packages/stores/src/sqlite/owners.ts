@@ -46,7 +46,7 @@ export function processOf(owner: string): string {
 /** Puts this process on record as `owner`. */
 export function noteOwner(sql: Sql, owner: string, at: number): void {
   const { host, boot } = herePlace();
-  sql.run(`DELETE FROM owner WHERE at < ? AND NOT EXISTS (SELECT 1 FROM payment WHERE (payment.owner = owner.owner OR payment.owner LIKE owner.owner || '/%') AND state IN ${OPEN})`, at - FORGET_MS);
+  sql.run(`DELETE FROM owner WHERE at < ? AND NOT EXISTS (SELECT 1 FROM payment INDEXED BY payment_open WHERE (payment.owner = owner.owner OR payment.owner LIKE owner.owner || '/%') AND state IN ${OPEN})`, at - FORGET_MS);
   sql.run("INSERT OR REPLACE INTO owner VALUES (?, ?, ?, ?, ?)", owner, process.pid, startOf("self") ?? null, JSON.stringify([host, boot]), at);
 }
 

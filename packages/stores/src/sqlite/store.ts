@@ -11,7 +11,7 @@ import { pruneLedger, type PruneReport } from "./prune.ts";
 import { linkPurchase, purchaseByKey, purchaseByRequest } from "./purchases.ts";
 import { isOpen, OPEN, openPayment, rowOf, storedPayment, type PaymentRow } from "./rows.ts";
 import type { Value } from "./sql.ts";
-import { transactionsOn } from "./transactions.ts";
+import { CLOSED, transactionsOn } from "./transactions.ts";
 import { verifyLedger, type VerifyReport } from "./verify.ts";
 
 /** One line of the ledger's history. */
@@ -19,7 +19,7 @@ export interface LedgerEntry {
   readonly seq: number;
   /** The ledger's time, epoch ms. */
   readonly at: number;
-  /** The state that a payment came to; or `claimed`, `paused`, `resumed`, `pruned`, `restored`. */
+  /** The state that a payment came to; or `claimed`, `paused`, `resumed`, `pruned`, `restored`, `clock`. */
   readonly kind: string;
   /** Payment hash, budget, or `ledger`. */
   readonly subject: string;
@@ -71,6 +71,21 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
   /** Owners that this process has put on record. */
   const owners = new Set<string>();
 
+  /** Calls that encrypt before they write: closing waits for them. */
+  const begun = new Set<Promise<unknown>>();
+  let closing = false;
+
+  async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+    if (closing) throw new StoreError("store_unavailable", CLOSED);
+    const working = work();
+    begun.add(working);
+    try {
+      return await working;
+    } finally {
+      begun.delete(working);
+    }
+  }
+
   function assertSafe(): void {
     if (ledger.unsafe !== undefined) throw new StoreError("store_corrupt", ledger.unsafe);
   }
@@ -118,7 +133,7 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     let start = 0n;
     if (filter.since !== undefined) {
       const since = Math.ceil(filter.since);
-      const first = await read("the list", ({ sql }) => sql.get<{ number: bigint | null }>("SELECT min(number) AS number FROM payment WHERE reserved_at >= ?", since)?.number);
+      const first = await read("the list", ({ sql }) => sql.get<{ number: bigint | null }>("SELECT min(number) AS number FROM payment INDEXED BY payment_time WHERE reserved_at >= ?", since)?.number);
       if (first === undefined || first === null) return;
       start = first - 1n;
       conditions.push("reserved_at >= ?");
@@ -136,16 +151,18 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
       assertAmount("maxFeeMsat", request.maxFeeMsat);
       if (payment.host === "") throw new L402Error("invalid_options", "A payment needs a host.");
       const { paymentHash, owner } = payment;
-      const [invoice, credential] = await Promise.all([cipher.seal(payment.invoice, "invoice", paymentHash), cipher.seal(payment.credential, "credential", paymentHash)]);
-      const worker = processOf(owner);
-      const isNew = !owners.has(worker);
-      const result = await write("the reservation", (tx) => {
-        assertSafe();
-        if (isNew) noteOwner(tx.sql, worker, tx.now.wall);
-        return reservePayment(tx, request, { invoice, credential });
+      return untilDone(async () => {
+        const [invoice, credential] = await Promise.all([cipher.seal(payment.invoice, "invoice", paymentHash), cipher.seal(payment.credential, "credential", paymentHash)]);
+        const worker = processOf(owner);
+        const isNew = !owners.has(worker);
+        const result = await write("the reservation", (tx) => {
+          assertSafe();
+          if (isNew) noteOwner(tx.sql, worker, tx.now.wall);
+          return reservePayment(tx, request, { invoice, credential });
+        });
+        owners.add(worker);
+        return reserved(result, payment);
       });
-      owners.add(worker);
-      return reserved(result, payment);
     },
     async dispatch(paymentHash, owner, notAfter) {
       assertSafe();
@@ -156,8 +173,10 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     },
     async settle(paymentHash, proof) {
       assertAmount("feeMsat", proof.feeMsat);
-      const preimage = proof.preimage === null ? null : await cipher.seal(proof.preimage, "preimage", paymentHash);
-      return write("the settlement", (tx) => settlePayment(tx, paymentHash, proof, preimage));
+      return untilDone(async () => {
+        const preimage = proof.preimage === null ? null : await cipher.seal(proof.preimage, "preimage", paymentHash);
+        return write("the settlement", (tx) => settlePayment(tx, paymentHash, proof, preimage));
+      });
     },
     fail: (paymentHash, attempt, resolution) => write("the failure", (tx) => failPayment(tx, paymentHash, attempt, resolution)),
     unknown: (paymentHash, attempt, detail) => write("the unknown outcome", (tx) => markUnknown(tx, paymentHash, attempt, detail)),
@@ -188,7 +207,11 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     refused: (paymentHash, at) => write("the refusal", ({ sql }) => noteRefused(sql, paymentHash, at)),
     resume: (budgetId, why) => write("the resumption", (tx) => resumeBudget(tx, budgetId, why)),
     paused: (budgetId) => read("the pause", ({ sql }) => pauseOf(sql, budgetId)),
-    close: () => transactions.close(),
+    async close() {
+      closing = true;
+      await Promise.allSettled(begun);
+      await transactions.close();
+    },
 
     ownerAlive: (owner) => read("the owner", ({ sql }) => isAlive(sql, owner)),
     async claim(paymentHash, from, to) {

@@ -31,6 +31,11 @@ export function momentAfter(last: Tick, reading: number): Moment {
   return { at: last.at + Math.max(0, now - last.reading), reading: now, wall: now };
 }
 
+/** Whether the clock, which stood at `last`, had been far ahead and was corrected since. That goes on record. */
+export function wasCorrected(last: Tick, now: Tick): boolean {
+  return last.reading - now.reading > STEP_BACK_MAX_MS;
+}
+
 /** Remembers, beside what is on record, what this process has seen: a read moves time on as well. */
 export function ledgerTime(clock: { now(): number }): (onRecord: Tick) => Moment {
   let seen: Tick = { at: 0, reading: 0 };

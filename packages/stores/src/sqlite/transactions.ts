@@ -10,8 +10,9 @@ import { isBusy, isDamage, storeError } from "./errors.ts";
 import { inodeOf, rollback, type OpenLedger } from "./open.ts";
 import { ledgerRow, newerVersion, SCHEMA_VERSION, type LedgerRow } from "./schema.ts";
 import type { Sql } from "./sql.ts";
-import { ledgerTime, type Moment } from "./time.ts";
+import { ledgerTime, wasCorrected, type Moment } from "./time.ts";
 
+export const CLOSED = "The store is closed: make a new client, or close the store later.";
 /** Jobs in one transaction: others wait meanwhile. */
 const TOGETHER_MAX = 64;
 /** Longest time, ms, that writing keeps the process from its other work. */
@@ -60,7 +61,7 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
   const momentOf = (row: LedgerRow): Moment => moment({ at: Number(row.at), reading: Number(row.reading) });
 
   function assertOpen(): void {
-    if (closed) throw new StoreError("store_unavailable", "The store is closed: make a new client, or close the store later.");
+    if (closed) throw new StoreError("store_unavailable", CLOSED);
   }
 
   /** Waits a little for a lock that others have; throws when it has waited long enough. */
@@ -103,6 +104,7 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
         last = append(sql, last, now, entry);
       },
     };
+    if (wasCorrected({ at: Number(row.at), reading: Number(row.reading) }, now)) tx.entry({ kind: "clock", subject: "ledger", note: `the clock was set back by ${Number(row.reading) - now.reading} ms` });
     const results = jobs.map((job) => job.work(tx));
     const onRecord = { at: BigInt(now.at), reading: BigInt(now.reading) };
     const committed = (): void => {
