@@ -167,13 +167,16 @@ export function noteHold(line: Line, payment: StoredPayment): void {
   line.book.hold(msat);
 }
 
-/** Takes a payment that has ended out of this client's own view; returns the book its hold was in. */
-export function noteRelease(line: Line, payment: Pick<StoredPayment, "paymentHash" | "owner">): Book | undefined {
+/**
+ * Takes a payment that has ended out of this client's own view; returns the book its hold was in. With `settled` the
+ * hold may be under any name: an invoice is paid once, whichever reservation of it learns so.
+ */
+export function noteRelease(line: Line, payment: Pick<StoredPayment, "paymentHash" | "owner">, settled = false): Book | undefined {
   const { holds, notFound, owner } = line.state;
   notFound.delete(payment.paymentHash);
   let reservation = payment.owner;
-  if (!reservation.startsWith(`${owner}/`)) {
-    // Another process took the row over; the hold is still in our view under the name we gave it.
+  if (!holds.has(reservation) && (settled || !reservation.startsWith(`${owner}/`))) {
+    // Where another process took the row over, the hold is still in our view under the name we gave it.
     for (const [name, hold] of holds) if (hold.paymentHash === payment.paymentHash) reservation = name;
   }
   const hold = holds.get(reservation);
@@ -185,7 +188,7 @@ export function noteRelease(line: Line, payment: Pick<StoredPayment, "paymentHas
 
 /** Books a settled payment in this client's own view, and tells its observers. */
 export function noteSpend(line: Line, payment: StoredPayment, feeMsat: bigint): void {
-  const book = noteRelease(line, payment) ?? line.book;
+  const book = noteRelease(line, payment, true) ?? line.book;
   book.spend({ url: payment.url, host: payment.host, paymentHash: payment.paymentHash, amountMsat: payment.amountMsat, feeMsat, ts: line.clock.now() });
   const spent = ceilSats(payment.amountMsat + feeMsat);
   line.emit("settled", payment.url, { paymentHash: payment.paymentHash, amountSats: spent });

@@ -26,7 +26,7 @@ export async function book(line: Line, payment: StoredPayment, preimage: string,
   const settle = async (again: boolean): Promise<void> => {
     const booked = await line.store.settle(payment.paymentHash, { preimage, feeMsat: fee, resolution });
     if (booked.status === "already" && !(again && line.state.holds.has(payment.owner))) {
-      noteRelease(line, payment);
+      noteRelease(line, payment, true);
       return;
     }
     noteSpend(line, payment, fee);
