@@ -127,6 +127,7 @@ test("packages import each other only towards core", () => {
     langchain: ["@l402-tools/core", "@l402-tools/core/tools"],
     "ai-sdk": ["@l402-tools/core", "@l402-tools/core/tools"],
     mcp: ["@l402-tools/core", "@l402-tools/core/tools"],
+    cli: ["@l402-tools/core", "@l402-tools/core/transport", "@l402-tools/stores/sqlite", "@l402-tools/wallets/env"],
   };
   // The MCP server's program puts a client together from its configuration, so it knows wallets and stores as well.
   const assembles = (file: string): boolean => file.startsWith("packages/mcp/src/server") || file.startsWith("packages/mcp/src/bin");
