@@ -1,16 +1,15 @@
 import { matchesDomain, roomMsat, roomPayments } from "./budget.ts";
 import { within } from "./clock.ts";
+import { asksForPayment } from "./credential.ts";
 import { L402Error } from "./errors.ts";
 import { discard, send } from "./exchange.ts";
-import { openLine, type Line } from "./line.ts";
+import { openLine, paying, type Line } from "./line.ts";
 import { ceilSats, floorSats } from "./money.ts";
-import { readOffer } from "./offer.ts";
 import { readChildOptions, readOptions, type ChildOptions, type ConfiguredLimit, type L402ClientOptions, type L402RequestInit } from "./options.ts";
 import { paidFetch } from "./paid-fetch.ts";
 import { authorizeHost } from "./policy.ts";
 import type { PaymentFilter, Usage } from "./ports.ts";
 import { recordOf } from "./record.ts";
-import { recover, resolveByHand } from "./recovery.ts";
 import { Book } from "./report.ts";
 import { captureCall } from "./request.ts";
 import type { Balance, DomainBalance, LimitUsage, PaymentRecord, Quote, RecoveryReport, SpendingReport } from "./types.ts";
@@ -63,7 +62,7 @@ export class L402Client implements AsyncDisposable {
     authorizeHost(line.rules, call.first.url);
     const turn = (line.state.turn += 1);
     const reply = await send(line, call, call.first, () => undefined);
-    const offer = await readOffer(line, call, reply, turn);
+    const offer = asksForPayment(reply.response) ? await (await paying(line)).readOffer(line, call, reply, turn) : null;
     if (offer === null) {
       discard(reply.response, line.clock);
       return null;
@@ -132,7 +131,7 @@ export class L402Client implements AsyncDisposable {
    */
   async recover(): Promise<RecoveryReport> {
     this.#assertOpen();
-    return recover(this.#line);
+    return (await paying(this.#line)).recover(this.#line);
   }
 
   /**
@@ -143,7 +142,7 @@ export class L402Client implements AsyncDisposable {
    */
   async resolve(paymentHash: string, outcome: "settled" | "failed", proof: { why: string; preimage?: string }): Promise<void> {
     this.#assertOpen();
-    return resolveByHand(this.#line, paymentHash, outcome, proof);
+    return (await paying(this.#line)).resolveByHand(this.#line, paymentHash, outcome, proof);
   }
 
   /** Lets the client pay again after an overrun stopped it; the reason goes on record. */

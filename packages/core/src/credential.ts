@@ -19,6 +19,11 @@ export function credentialOf(payment: StoredPayment): KeptCredential | undefined
   };
 }
 
+/** Whether a response may carry an offer: only status 402 is ever paid. */
+export function asksForPayment(response: Response): boolean {
+  return response.status === 402;
+}
+
 /**
  * What a status says about the credential that was sent: `accepted`; `refused` (402 or 401: expired, used up, or not
  * known yet); `elsewhere` (403: good, but not here); `open`: nothing.

@@ -5,8 +5,9 @@ import type { Invoice } from "./invoice.ts";
 import { memoryStore } from "./memory-store.ts";
 import { ceilSats } from "./money.ts";
 import type { Config, Fetch, Rules } from "./options.ts";
+import type * as Paying from "./paying.ts";
 import type { Clock, KeptCredential, Store, StoredPayment, Wallet } from "./ports.ts";
-import { OriginDesk, PaymentQueue } from "./queue.ts";
+import type { OriginDesk, PaymentQueue } from "./queue.ts";
 import { Book } from "./report.ts";
 import type { Hop } from "./request.ts";
 import { answering } from "./store.ts";
@@ -71,7 +72,10 @@ export interface Line {
 export interface LineState {
   /** Names this process; each reservation of it adds a number. */
   readonly owner: string;
-  readonly queue: PaymentQueue;
+  /** Made when it is first needed. */
+  queue: PaymentQueue | undefined;
+  /** The part of the line that pays, loaded when the first 402 has come. */
+  paying: Promise<typeof Paying> | undefined;
   readonly desks: Map<string, { desk: OriginDesk; users: number }>;
   readonly flights: Map<string, Flight>;
   /** Reservations that a call of this process works on. */
@@ -119,7 +123,8 @@ export function openLine(config: Config): Line {
     emit: emitter(config.clock, config.onEvent),
     state: {
       owner: id,
-      queue: new PaymentQueue(config.paymentConcurrency, config.maxQueuedPayments),
+      queue: undefined,
+      paying: undefined,
       desks: new Map(),
       flights: new Map(),
       working: new Set(),
@@ -140,22 +145,6 @@ export function openLine(config: Config): Line {
       closed: false,
       watching: false,
       stop: new AbortController(),
-    },
-  };
-}
-
-/** The desk of an origin, for as long as a call to it is under way. */
-export function visitDesk(line: Line, origin: string): { desk: OriginDesk; leave: () => void } {
-  const { desks } = line.state;
-  let entry = desks.get(origin);
-  if (entry === undefined) desks.set(origin, (entry = { desk: new OriginDesk(line.config.paymentConcurrency), users: 0 }));
-  const visited = entry;
-  visited.users += 1;
-  return {
-    desk: visited.desk,
-    leave: () => {
-      visited.users -= 1;
-      if (visited.users === 0) desks.delete(origin);
     },
   };
 }
@@ -193,4 +182,12 @@ export function noteSpend(line: Line, payment: StoredPayment, feeMsat: bigint): 
   const spent = ceilSats(payment.amountMsat + feeMsat);
   line.emit("settled", payment.url, { paymentHash: payment.paymentHash, amountSats: spent });
   tell(line.config.onSpend, spent, payment.url);
+}
+
+/**
+ * The part of the line that pays. It is loaded when it is first needed, so that a client that never meets a 402 does not
+ * wait for decoders, hashes and queues.
+ */
+export function paying(line: Line): Promise<typeof Paying> {
+  return (line.state.paying ??= import("./paying.ts"));
 }

@@ -1,12 +1,14 @@
 /** Reads a 402: challenge, invoice, and whether they belong together. Nothing is paid or held here. */
 import { bindingOf } from "./binding.ts";
+import { asksForPayment } from "./credential.ts";
 import { checkDeclared, parseChallenge, withBody } from "./challenge.ts";
 import { InvoiceError } from "./errors.ts";
 import { discard, readText, type Reply } from "./exchange.ts";
 import { decodeInvoice } from "./invoice.ts";
 import type { Line, Offer } from "./line.ts";
 import { ceilSats } from "./money.ts";
-import { hostOf, requestKeyOf, type Call } from "./request.ts";
+import { requestKeyOf } from "./identity.ts";
+import { hostOf, type Call } from "./request.ts";
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\b/i;
 
@@ -18,7 +20,7 @@ const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\b/i;
  */
 export async function readOffer(line: Line, call: Call, reply: Reply, turn: number): Promise<Offer | null> {
   const { response, hop } = reply;
-  if (response.status !== 402) return null;
+  if (!asksForPayment(response)) return null;
   try {
     let challenge = parseChallenge(response.headers.get("www-authenticate"));
     const type = response.headers.get("content-type");

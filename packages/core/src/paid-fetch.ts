@@ -1,20 +1,14 @@
 /**
- * The line: one paid fetch, top to bottom. `paidFetch` is the HTTP side of it and `buy` the money side; each call in
- * them is a step with a file of its own, and nothing outside can reorder them.
+ * The line: one paid fetch, top to bottom. `paidFetch` is the HTTP side of it, and `buy` in buy.ts the money side; each
+ * call in them is a step with a file of its own, and nothing outside can reorder them.
  */
-import { within } from "./clock.ts";
+import { ask } from "./ask.ts";
 import { L402Error } from "./errors.ts";
-import { visitDesk, type Line, type Offer } from "./line.ts";
+import { paying, type Line } from "./line.ts";
 import type { L402RequestInit } from "./options.ts";
-import { NOT_SENT, pay } from "./payment.ts";
 import { authorizeHost } from "./policy.ts";
-import type { OriginDesk } from "./queue.ts";
-import { captureCall, type Call } from "./request.ts";
-import { askApproval, reserve, type Wait } from "./reserve.ts";
-import { ask, keptBeside, redeem, tryKept, useAgain } from "./redeem.ts";
-import { authorizeOffer, authorizeOrigin, boughtBefore, enterDesk, firstRecovery, follow, isSuspended, joinRecorded, newerCredential, notSent, sharesError, takeQuote, type Way } from "./purchase.ts";
-import { queueTimeout, Seat } from "./seat.ts";
-import { unknownError } from "./settlement.ts";
+import { captureCall } from "./request.ts";
+import type { Wait } from "./reserve.ts";
 
 /**
  * One paid fetch: asks; pays if it must and may; asks again with the credential.
@@ -26,13 +20,18 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   const call = await captureCall(input, init);
   authorizeHost(line.rules, call.first.url); //                         PolicyError                       paid: "no"
 
-  if (call.idempotencyKey !== undefined) await firstRecovery(line, call);
-  const before = await boughtBefore(line, call); //                     PolicyError "no", PaymentUnknownError
-  if (before !== undefined) return useAgain(line, call, before); //     CredentialRejectedError           paid: "yes"
+  if (call.idempotencyKey !== undefined || call.quoteId !== undefined) {
+    const { boughtBefore, firstRecovery, useAgain } = await paying(line);
+    await firstRecovery(line, call);
+    const before = await boughtBefore(line, call); //                   PolicyError "no", PaymentUnknownError
+    if (before !== undefined) return useAgain(line, call, before); //   CredentialRejectedError           paid: "yes"
+  }
 
   const tried = new Set<string>();
-  const offer = call.quoteId === undefined ? await ask(line, call, tried) : takeQuote(line, call);
+  const offer = call.quoteId === undefined ? await ask(line, call, tried) : (await paying(line)).takeQuote(line, call);
   if (!("requestKey" in offer)) return offer; //                        free, opened by a kept credential, or not ours
+
+  const { authorizeOffer, buy, firstRecovery, keptBeside, redeem, tryKept, visitDesk } = await paying(line);
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
   const recovered = await firstRecovery(line, call);
 
@@ -40,7 +39,7 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
   try {
     for (;;) {
-      const way: Way = (await keptBeside(line, call, offer, tried, recovered)) ?? (await buy(line, call, offer, desk, tried, wait));
+      const way = (await keptBeside(line, call, offer, tried, recovered)) ?? (await buy(line, call, offer, desk, tried, wait));
       if (way.status === "bought") return await redeem(line, call, offer.hop, way);
       const opened = way.status === "try" ? await tryKept(line, call, offer, way, tried) : undefined;
       if (opened !== undefined) return opened;
@@ -48,69 +47,4 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   } finally {
     leave();
   }
-}
-
-/**
- * The order in which money moves: reserve, approve, queue, dispatch and pay (in `pay`), settle (in `pay`). Every way out
- * before the dispatch voids the hold; after it, only proof ends it.
- */
-async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried: ReadonlySet<string>, wait: Wait): Promise<Way> {
-  const newer = newerCredential(line, desk, offer, tried);
-  if (newer !== undefined) return newer;
-  const shared = line.state.flights.get(offer.requestKey);
-  if (shared !== undefined) return follow(line, call, offer, shared, tried, wait);
-
-  const seat = new Seat(line, offer, desk); //                          QueueFullError                    paid: "no"
-  try {
-    const reserved = await reserve(line, call, offer, desk, wait, seat.owner); // BudgetExceededError          paid: "no"
-    if (reserved.status === "again") return leaveSeat(seat, reserved);
-    if (reserved.status === "purchase") return leaveSeat(seat, await joinRecorded(line, call, offer, reserved.payment, wait));
-    seat.hold(reserved.payment);
-    call.signal?.throwIfAborted();
-
-    await askApproval(line, call, offer, reserved.payment, wait); //    PolicyError                       paid: "no"
-
-    seat.permit = await enterDesk(line, call, desk, wait); //           QueueFullError, the abort's reason
-    const instead = newerCredential(line, desk, offer, tried);
-    if (seat.permit === undefined || instead !== undefined) {
-      await seat.giveUp("another credential of this origin is tried first");
-      return leaveSeat(seat, instead ?? { status: "again" });
-    }
-
-    authorizeOrigin(line, reserved.payment.origin, offer.host); //      PolicyError: suspended while it waited
-    line.emit("queued", reserved.payment.url, { paymentHash: reserved.payment.paymentHash });
-    const payment = line.state.queue.run(() => {
-      if (seat.cancelled || isSuspended(line, reserved.payment.origin) || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
-      seat.dispatching = true;
-      return pay(line, reserved.payment, () => seat.proceed());
-    });
-    payment.then(seat.place.leave, seat.place.leave);
-    const waited = await within(line.clock, wait.deadline, call.signal, payment);
-
-    if (waited.status !== "done") {
-      const cause = waited.status === "aborted" ? waited.reason : undefined;
-      if (await seat.giveUp("its caller stopped waiting")) throw waited.status === "aborted" ? cause : queueTimeout(line, offer.host);
-      // It was dispatched: it goes on without this caller, and what it buys is kept for the next call.
-      seat.detach(payment);
-      const why = waited.status === "aborted" ? "the caller stopped waiting for the wallet" : "no answer from the wallet in time";
-      await line.store.unknown(reserved.payment.paymentHash, reserved.payment.attempt + 1, { resolution: why }).catch(() => false);
-      throw unknownError(line, reserved.payment, why, cause); //        PaymentUnknownError               paid: "unknown"
-    }
-    const outcome = waited.value;
-    if (outcome.status === "settled") return { status: "bought", credential: outcome.credential, payment: reserved.payment, feeMsat: outcome.feeMsat, seat };
-    if (outcome.status === "not_sent") {
-      await seat.giveUp(NOT_SENT);
-      return leaveSeat(seat, newerCredential(line, desk, offer, tried) ?? (await notSent(line, reserved.payment)));
-    }
-    throw outcome.error; //                                             PaymentFailedError "no", PaymentUnknownError
-  } catch (error) {
-    if (!seat.dispatching) await seat.giveUp("its caller was refused");
-    if (!seat.detached) seat.end(sharesError(error) ? { status: "error", error } : { status: "none" });
-    throw error;
-  }
-}
-
-function leaveSeat(seat: Seat, way: Way): Way {
-  seat.end({ status: "none" });
-  return way;
 }

@@ -5,6 +5,7 @@
  */
 import PQueue from "p-queue";
 import { QueueFullError } from "./errors.ts";
+import type { Line } from "./line.ts";
 import type { KeptCredential } from "./ports.ts";
 
 /** A place in the line to the wallet; given back once, whatever happens. */
@@ -136,4 +137,25 @@ export class OriginDesk {
     }
     this.change();
   }
+}
+
+/** The queue of a client, made when it is first needed. */
+export function queueOf(line: Line): PaymentQueue {
+  return (line.state.queue ??= new PaymentQueue(line.config.paymentConcurrency, line.config.maxQueuedPayments));
+}
+
+/** The desk of an origin, for as long as a call to it is under way. */
+export function visitDesk(line: Line, origin: string): { desk: OriginDesk; leave: () => void } {
+  const { desks } = line.state;
+  let entry = desks.get(origin);
+  if (entry === undefined) desks.set(origin, (entry = { desk: new OriginDesk(line.config.paymentConcurrency), users: 0 }));
+  const visited = entry;
+  visited.users += 1;
+  return {
+    desk: visited.desk,
+    leave: () => {
+      visited.users -= 1;
+      if (visited.users === 0) desks.delete(origin);
+    },
+  };
 }

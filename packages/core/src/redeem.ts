@@ -1,17 +1,15 @@
-/** The HTTP side: asking with what is kept, and redeeming what was bought. Nothing here pays. */
+/** Redeeming what was bought, and what is kept in its place. Nothing here pays. */
+import { busy, keptFor, KEPT_TRIES_MAX, lookUpKept, noteAccepted, refuses } from "./ask.ts";
 import { alarm } from "./clock.ts";
 import { noteReceipt, verdictOf } from "./credential.ts";
 import { CredentialRejectedError, isL402Error, TransportError } from "./errors.ts";
 import { discard, send, type Reply } from "./exchange.ts";
 import type { Line, Offer } from "./line.ts";
 import { ceilSats } from "./money.ts";
-import { readOffer } from "./offer.ts";
 import type { KeptCredential } from "./ports.ts";
 import type { Way } from "./purchase.ts";
 import { hostOf, type Call, type Hop } from "./request.ts";
 
-/** Kept credentials tried for one call before a purchase: that of its path, and the newest of its origin. */
-const KEPT_TRIES_MAX = 2;
 /** Waits, ms, before a fresh credential is shown again to a server that does not take it yet: 4 s in all. */
 const REDEEM_AGAIN_MS: readonly number[] = [250, 750, 1_500, 1_500];
 /** Longest wait, ms, for a server's answer to a fresh credential before the next one of its origin may be bought. */
@@ -19,78 +17,10 @@ const ANSWER_MAX_MS = 5_000;
 /** Paid-but-refused purchases at an origin after which nothing is bought there for a while. */
 const REFUSALS_MAX = 2;
 const SUSPENDED_MS = 600_000;
-/** Origins whose newest accepted credential is remembered for calls under way. */
-const ACCEPTED_MAX = 1_000;
 /** Origins whose refusals are remembered. */
 const SUSPENSIONS_MAX = 10_000;
 /** Methods that may be sent again when it is not known whether the server acted on them (RFC 9110 section 9.2.2). */
 const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-
-/** The kept credential for a hop, unless it carries an `Authorization` of the caller's own. */
-function keptFor(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<KeptCredential | undefined> {
-  if (hop.headers.has("authorization")) return Promise.resolve(undefined);
-  return lookUpKept(line, hop, except);
-}
-
-function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<KeptCredential | undefined> {
-  const { config, store } = line;
-  return store.credential({ budgetId: config.budgetId, origin: hop.url.origin, method: hop.method, path: hop.url.pathname, anyPath: config.credentialScope === "origin", except });
-}
-
-/**
- * Asks for the resource, with a kept credential where there is one. The response, if it is free, opened or not ours;
- * else the offer.
- */
-export async function ask(line: Line, call: Call, tried: Set<string>): Promise<Response | Offer> {
-  for (let tries = 0; ; tries += 1) {
-    // Taken before the look-up: a credential accepted from here on is news to this call, whatever its 402 comes after.
-    const turn = (line.state.turn += 1);
-    const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, hop, busy(line, tried)) : undefined));
-    const { response, credential } = reply;
-    if (credential === undefined) return (await readOffer(line, call, reply, turn)) ?? response;
-    if (!refuses(line, reply, credential)) return response;
-    tried.add(credential.paymentHash);
-    // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
-    if ((await keptFor(line, reply.hop, busy(line, tried))) === undefined) {
-      const offer = await readOffer(line, call, reply, turn).catch(() => null);
-      if (offer !== null) return offer;
-    }
-    discard(response, line.clock);
-  }
-}
-
-/** What must not be tried: what was, and what a caller of this process is about to redeem. */
-function busy(line: Line, tried: ReadonlySet<string>): ReadonlySet<string> {
-  if (line.state.redeeming.size === 0) return tried;
-  return new Set([...tried, ...line.state.redeeming]);
-}
-
-/**
- * Judges the answer to a kept credential. `true`: it was refused here, and the call goes on without it. A 403 at the
- * place it was bought for is an answer, not a refusal.
- */
-function refuses(line: Line, { response, hop }: Reply, credential: KeptCredential): boolean {
-  const verdict = verdictOf(response.status);
-  const place = { method: hop.method, path: hop.url.pathname };
-  const home = credential.method === place.method && credential.path === place.path;
-  if (verdict === "refused" || (verdict === "elsewhere" && !home)) {
-    void line.store.refused(credential.paymentHash, place).catch(() => {});
-    line.emit("rejected", hop.url.href, { paymentHash: credential.paymentHash, detail: String(response.status) });
-    return true;
-  }
-  if (verdict === "accepted") noteAccepted(line, credential, true);
-  noteReceipt(response, hop.url.href, credential);
-  return false;
-}
-
-function noteAccepted(line: Line, credential: KeptCredential, reused: boolean): void {
-  if (credential.acceptedAt === undefined) void line.store.accepted(credential.paymentHash).catch(() => {});
-  line.state.suspensions.delete(credential.origin);
-  const { accepted, desks } = line.state;
-  if (!accepted.has(credential.origin) && accepted.size >= ACCEPTED_MAX) accepted.delete(accepted.keys().next().value as string);
-  accepted.set(credential.origin, { credential: credential.acceptedAt === undefined ? { ...credential, acceptedAt: line.clock.now() } : credential, turn: (line.state.turn += 1) });
-  desks.get(credential.origin)?.desk.noteAccepted(reused);
-}
 
 /**
  * A kept credential to try before any payment, where none was looked for or one may have turned up: the caller's own

@@ -2,8 +2,6 @@
  * The caller's request, captured once so that it can be sent again after the payment: the body is buffered, the caller's
  * `init` is never changed.
  */
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { TransportError } from "./errors.ts";
 import { readCallOptions, type Fetch, type L402RequestInit } from "./options.ts";
 
@@ -130,20 +128,4 @@ function restOf(init: L402RequestInit | undefined): RequestInit {
 /** Host name for limits and policy: lower case (the URL parser's doing), without port and trailing dot. */
 export function hostOf(url: URL): string {
   return url.hostname.endsWith(".") ? url.hostname.slice(0, -1) : url.hostname;
-}
-
-/** Identity of a purchase by its request: method, origin, path and query, and a hash of the body. */
-export function requestKeyOf(hop: Hop): string {
-  const line = `${hop.method} ${hop.url.origin}${hop.url.pathname}${hop.url.search}`;
-  if (hop.body === undefined && line.length <= 256) return line;
-  const bytes = typeof hop.body === "string" ? new TextEncoder().encode(hop.body) : hop.body;
-  return `${line.length <= 256 ? line : `${hop.method} ${hop.url.origin} ${sha256Hex(new TextEncoder().encode(line))}`}${bytes === undefined ? "" : ` ${sha256Hex(bytes)}`}`;
-}
-
-/**
- * SHA-256, 64 hex digits. Synchronous on purpose: WebCrypto answers from another thread, and a check of a preimage or
- * the identity of a purchase must not let anything happen in between.
- */
-export function sha256Hex(bytes: Uint8Array): string {
-  return bytesToHex(sha256(bytes));
 }

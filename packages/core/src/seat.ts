@@ -5,7 +5,7 @@
 import { QueueFullError } from "./errors.ts";
 import { noteRelease, type Flight, type FlightResult, type Line, type Offer, type Outcome } from "./line.ts";
 import type { StoredPayment } from "./ports.ts";
-import type { OriginDesk, Permit, Place } from "./queue.ts";
+import { queueOf, type OriginDesk, type Permit, type Place } from "./queue.ts";
 import { watch } from "./recovery.ts";
 
 export class Seat {
@@ -32,7 +32,7 @@ export class Seat {
 
   /** Claims the purchase for this call, without an `await` in between. @throws {QueueFullError} `queue_full`. */
   constructor(line: Line, offer: Offer, desk: OriginDesk) {
-    this.place = line.state.queue.enter();
+    this.place = queueOf(line).enter();
     let end: (result: FlightResult) => void = () => {};
     const result = new Promise<FlightResult>((resolve) => (end = resolve));
     this.#flight = { paymentHash: undefined, dispatched: false, result, end };

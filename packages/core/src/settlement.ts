@@ -3,7 +3,7 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { credentialOf } from "./credential.ts";
 import { PaymentFailedError, PaymentUnknownError } from "./errors.ts";
 import { noteRelease, noteSpend, type Line, type Outcome } from "./line.ts";
-import { sha256Hex } from "./request.ts";
+import { sha256Hex } from "./identity.ts";
 import type { StoredPayment } from "./ports.ts";
 import { isSimple } from "./wallet.ts";
 

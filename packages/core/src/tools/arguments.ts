@@ -1,7 +1,7 @@
 /** The arguments of a request: their schema, and the checks that a schema cannot make. All of it is hostile input. */
 import { z } from "zod";
 import { MAX_SATS } from "../money.ts";
-import { sha256Hex } from "../request.ts";
+import { sha256Hex } from "../identity.ts";
 
 export type RequestShape = {
   url: z.ZodString;

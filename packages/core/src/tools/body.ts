@@ -1,6 +1,6 @@
 /** Reads a body within bounds, and tells text from bytes. */
 import { isL402Error } from "../errors.ts";
-import { sha256Hex } from "../request.ts";
+import { sha256Hex } from "../identity.ts";
 import { plain } from "./words.ts";
 
 export interface Body {

@@ -1,7 +1,8 @@
 /** `l402_fetch`: asks, pays if it must and may, and gives the answer to a model, within bounds. */
 import type { L402Client } from "../client.ts";
 import { receiptOf } from "../credential.ts";
-import { sha256Hex, TRANSPORT } from "../request.ts";
+import { sha256Hex } from "../identity.ts";
+import { TRANSPORT } from "../request.ts";
 import { fetchInput, fingerprint, issuesOf, readRequest, wholeNumber, type FetchInput, type ToolRequest } from "./arguments.ts";
 import { readBody } from "./body.ts";
 import { readToolOptions, shelfOf, transportOf, type ToolOptions } from "./options.ts";

@@ -308,7 +308,7 @@ export class Checker {
       const { paymentConcurrency, maxQueuedPayments } = world.scenario.options;
       const places = [];
       try {
-        for (let index = (paymentConcurrency as number) + (maxQueuedPayments as number) - process.sent.filter((sent) => !sent.answered).length; index > 0; index -= 1) places.push(state.queue.enter());
+        for (let index = (paymentConcurrency as number) + (maxQueuedPayments as number) - process.sent.filter((sent) => !sent.answered).length; index > 0 && state.queue !== undefined; index -= 1) places.push(state.queue.enter());
       } catch {
         throw new Violation("leak", "a place in the queue was not given back");
       } finally {
