@@ -27,9 +27,11 @@ const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
  * `Authorization` went out first, or a recovery ran meanwhile.
  */
 export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>, recovered: boolean): Promise<Way | undefined> {
-  if (call.quoteId !== undefined || (!recovered && !offer.hop.headers.has("authorization")) || tried.size >= KEPT_TRIES_MAX) return undefined;
+  if (call.quoteId !== undefined || (!recovered && !offer.hop.headers.has("authorization"))) return undefined;
   const credential = await lookUpKept(line, offer.hop, busy(line, tried));
-  return credential === undefined ? undefined : { status: "try", credential, own: false };
+  // One of this very path may be this purchase, paid for in an earlier life: it is tried however many others were.
+  const home = credential?.method === offer.hop.method && credential.path === offer.hop.url.pathname;
+  return credential === undefined || (!home && tried.size >= KEPT_TRIES_MAX) ? undefined : { status: "try", credential, own: false };
 }
 
 /** Tries a credential instead of a payment: the response, or `undefined` when it is not good here. */

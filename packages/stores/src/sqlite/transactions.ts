@@ -116,21 +116,21 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
     return { results, committed };
   }
 
-  async function lock(job: Job): Promise<void> {
-    for (;;) {
-      try {
-        return void sql.run("BEGIN IMMEDIATE");
-      } catch (error) {
-        await pause(error, job.since, job.what);
-      }
-    }
-  }
-
-  /** Nothing here waits between lock and commit. */
+  /**
+   * Nothing here waits between lock and commit, not even for a microtask: a read of this process, on the same
+   * connection, must not fall in between.
+   */
   async function transact(jobs: readonly Job[]): Promise<void> {
     let outcome: ReturnType<typeof work>;
     try {
-      await lock(jobs[0] as Job);
+      for (const job = jobs[0] as Job; ; ) {
+        try {
+          sql.run("BEGIN IMMEDIATE");
+          break;
+        } catch (error) {
+          await pause(error, job.since, job.what);
+        }
+      }
       outcome = work(jobs);
     } catch (error) {
       rollback(sql);
