@@ -11,14 +11,19 @@ export const KEPT_TRIES_MAX = 2;
 const ACCEPTED_MAX = 1_000;
 
 /** The kept credential for a hop, unless it carries an `Authorization` of the caller's own. */
-export function keptFor(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<KeptCredential | undefined> {
+export function keptFor(line: Line, hop: Hop, except: ReadonlySet<string>, anyPath = true): Promise<KeptCredential | undefined> {
   if (hop.headers.has("authorization")) return Promise.resolve(undefined);
-  return lookUpKept(line, hop, except);
+  return lookUpKept(line, hop, except, anyPath);
 }
 
-export function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>): Promise<KeptCredential | undefined> {
+export function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>, anyPath = true): Promise<KeptCredential | undefined> {
   const { config, store } = line;
-  return store.credential({ budgetId: config.budgetId, origin: hop.url.origin, method: hop.method, path: hop.url.pathname, anyPath: config.credentialScope === "origin", except });
+  return store.credential({ budgetId: config.budgetId, origin: hop.url.origin, method: hop.method, path: hop.url.pathname, anyPath: anyPath && config.credentialScope === "origin", except });
+}
+
+/** Whether a credential was bought for this very method and path. */
+export function isHome(credential: KeptCredential, hop: Hop): boolean {
+  return credential.method === hop.method && credential.path === hop.url.pathname;
 }
 
 /**
@@ -26,17 +31,20 @@ export function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>): P
  * else the offer.
  */
 export async function ask(line: Line, call: Call, tried: Set<string>): Promise<Response | Offer> {
+  // One of another path is tried once: the newest. If that is not good here, older ones are not either.
+  let anyPath = true;
   for (let tries = 0; ; tries += 1) {
     // Taken before the look-up: a credential accepted from here on is news to this call, whatever its 402 comes after.
     const turn = (line.state.turn += 1);
-    const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, hop, busy(line, tried)) : undefined));
+    const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, hop, busy(line, tried), anyPath) : undefined));
     const { response, credential } = reply;
     const readOffer = asksForPayment(response) ? (await paying(line)).readOffer : undefined;
     if (credential === undefined) return (await readOffer?.(line, call, reply, turn)) ?? response;
     if (!refuses(line, reply, credential)) return response;
     tried.add(credential.paymentHash);
+    anyPath &&= isHome(credential, reply.hop);
     // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
-    if (readOffer !== undefined && (await keptFor(line, reply.hop, busy(line, tried))) === undefined) {
+    if (readOffer !== undefined && (await keptFor(line, reply.hop, busy(line, tried), anyPath)) === undefined) {
       const offer = await readOffer(line, call, reply, turn).catch(() => null);
       if (offer !== null) return offer;
     }
@@ -57,7 +65,7 @@ export function busy(line: Line, tried: ReadonlySet<string>): ReadonlySet<string
 export function refuses(line: Line, { response, hop }: Reply, credential: KeptCredential): boolean {
   const verdict = verdictOf(response.status);
   const place = { method: hop.method, path: hop.url.pathname };
-  const home = credential.method === place.method && credential.path === place.path;
+  const home = isHome(credential, hop);
   if (verdict === "refused" || (verdict === "elsewhere" && !home)) {
     void line.store.refused(credential.paymentHash, place).catch(() => {});
     line.emit("rejected", hop.url.href, { paymentHash: credential.paymentHash, detail: String(response.status) });

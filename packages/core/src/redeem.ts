@@ -1,5 +1,5 @@
 /** Redeeming what was bought, and what is kept in its place. Nothing here pays. */
-import { busy, keptFor, KEPT_TRIES_MAX, lookUpKept, noteAccepted, refuses } from "./ask.ts";
+import { busy, isHome, keptFor, KEPT_TRIES_MAX, lookUpKept, noteAccepted, refuses } from "./ask.ts";
 import { alarm } from "./clock.ts";
 import { noteReceipt, verdictOf } from "./credential.ts";
 import { CredentialRejectedError, isL402Error, TransportError } from "./errors.ts";
@@ -30,8 +30,7 @@ export async function keptBeside(line: Line, call: Call, offer: Offer, tried: Re
   if (call.quoteId !== undefined || (!recovered && !offer.hop.headers.has("authorization"))) return undefined;
   const credential = await lookUpKept(line, offer.hop, busy(line, tried));
   // One of this very path may be this purchase, paid for in an earlier life: it is tried however many others were.
-  const home = credential?.method === offer.hop.method && credential.path === offer.hop.url.pathname;
-  return credential === undefined || (!home && tried.size >= KEPT_TRIES_MAX) ? undefined : { status: "try", credential, own: false };
+  return credential === undefined || (!isHome(credential, offer.hop) && tried.size >= KEPT_TRIES_MAX) ? undefined : { status: "try", credential, own: false };
 }
 
 /** Tries a credential instead of a payment: the response, or `undefined` when it is not good here. */
