@@ -166,7 +166,8 @@ export class Household {
     const timer = arm === undefined ? setTimeout(() => victim.kill(), random.next() * RANDOM_MAX_MS) : undefined;
     const lost = await Promise.all(buyers.map((buyer) => this.#run(buyer, this.#errands(shared), buyer === victim ? arm : undefined)));
     clearTimeout(timer);
-    if (victim.isGone === false && arm === undefined && this.#living.includes(victim)) await this.#ping(victim);
+    // It may have come when it had nothing to do any more.
+    if (victim.isKilled && this.#living.includes(victim)) await this.#died(victim, new Killed(undefined), "pay");
 
     const buyer = await this.#recover(true);
     let books = await this.#audit(buyer, "opened");
@@ -182,16 +183,6 @@ export class Household {
     await this.#finish(buyer, [...lost.flatMap((errand) => (errand === undefined ? [] : [errand.purchase])), ...shared]);
     for (const one of this.#living) await this.#audit(one, "recovered");
     if (this.#living.length > TOGETHER) await this.#leave(random.pick(this.#living));
-  }
-
-  /** A kill may have come when it had nothing to do. */
-  async #ping(buyer: Buyer): Promise<void> {
-    try {
-      await this.#audit(buyer, "opened");
-    } catch (error) {
-      if (!(error instanceof Killed)) throw error;
-      await this.#died(buyer, error, "pay");
-    }
   }
 
   async #leave(buyer: Buyer): Promise<void> {

@@ -148,3 +148,60 @@ describe("a store that fails", () => {
     expect(wallet.payCalls()).toBe(2);
   });
 });
+
+test("a settlement that the store cannot take for a while is neither lost nor called unknown", async () => {
+  const { client, paywall, wallet, clock } = await world(numbered(1), { wallet: { lookup: "none" } });
+  const good = memoryStore({ clock });
+  let broken = true;
+  const store: Store = { ...good, settle: (...args) => (broken ? Promise.reject(new Error("disk")) : good.settle(...args)) };
+  const spent: number[] = [];
+  const buyer = client({ store, budgetSats: 100, onSpend: (sats) => spent.push(sats) });
+  expect((await buyer.fetch(`${paywall.url}/0`)).status).toBe(200);
+  await clock.advance(600_000);
+  expect((await buyer.fetch(`${paywall.url}/0`)).status).toBe(200); // with the preimage that this process still holds
+  expect(await buyer.recover()).toMatchObject({ failed: 0, stillUnknown: [{ amountSats: 10 }] });
+  broken = false;
+  await clock.advance(60_000);
+  expect(spent).toEqual([10]);
+  expect(await buyer.balance()).toMatchObject({ spentSats: 10, heldSats: 0 });
+  expect(wallet.payCalls()).toBe(1);
+});
+
+test("an order whose answer was lost is not paid again when it is sent again, and may be bought anew after that", async () => {
+  const { client, paywall, wallet, clock } = await world({ "/order": { priceSats: 10, credential: "single-use" } });
+  let cut = true;
+  const lossy: typeof fetch = async (input, init) => {
+    const response = await paywall.fetch(input, init);
+    if (!cut || response.status !== 200) return response;
+    cut = false;
+    throw new TypeError("fetch failed"); // the server has taken the credential, and its answer is lost
+  };
+  const buyer = client({ fetch: lossy, budgetSats: 100 });
+  const order = () => buyer.fetch(`${paywall.url}/order`, { method: "POST", body: "one" });
+  const lost = await clock.run(failure(order()));
+  expect(lost).toMatchObject({ code: "transport_failed", paid: "yes", retryable: true, paymentHash: paywall.paidSales[0]?.paymentHash });
+  expect(await clock.run(failure(order()))).toMatchObject({ code: "credential_rejected", paid: "yes", retryable: false });
+  expect(wallet.payCalls()).toBe(1);
+  expect((await clock.run(order())).status).toBe(200); // asked for again by somebody who knows
+  expect(wallet.payCalls()).toBe(2);
+});
+
+test("another wallet's silence about a payment proves nothing", async () => {
+  const { client, lightning, paywall, wallet, clock } = await world(numbered(1));
+  const store = memoryStore({ clock });
+  wallet.behave("hang-in-flight");
+  const first = failure(client({ store }).fetch(`${paywall.url}/0`));
+  await clock.settle();
+  await clock.advance(60_000);
+  await first;
+  const other = client({ store, wallet: lightning.wallet({ name: "other", notFoundFinalAfterMs: 0 }) });
+  await clock.advance(600_000);
+  expect(await clock.run(other.recover())).toMatchObject({ failed: 0, stillUnknown: [{ amountSats: 10 }] });
+});
+
+test("refusals by a rule are told, and a redirect mode that fetch does not know is refused", async () => {
+  const { client, paywall, events } = await world(numbered(1));
+  await failure(client({ maxSatsPerRequest: 1 }).fetch(`${paywall.url}/0`));
+  expect(events.filter((event) => event.type === "refused")).toMatchObject([{ detail: "policy_price", amountSats: 10 }]);
+  await expect(client().fetch(`${paywall.url}/0`, { redirect: "bogus" as never })).rejects.toBeInstanceOf(TypeError);
+});

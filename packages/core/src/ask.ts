@@ -42,6 +42,14 @@ export async function ask(line: Line, call: Call, tried: Set<string>): Promise<R
     if (credential === undefined) return (await readOffer?.(line, call, reply, turn)) ?? response;
     if (!refuses(line, reply, credential)) return response;
     tried.add(credential.paymentHash);
+    if (credential.acceptedAt === undefined && isHome(credential, reply.hop)) {
+      // Bought by this very request, whose answer was lost: it is not paid for twice.
+      const { isOwnPurchase, useAgain } = await paying(line);
+      if (await isOwnPurchase(line, credential, reply.hop)) {
+        discard(response, line.clock);
+        return useAgain(line, call, credential, reply.hop);
+      }
+    }
     anyPath &&= isHome(credential, reply.hop);
     // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
     if (readOffer !== undefined && (await keptFor(line, reply.hop, busy(line, tried), anyPath)) === undefined) {

@@ -2,7 +2,7 @@
 import { within } from "./clock.ts";
 import type { Line, Offer } from "./line.ts";
 import { NOT_SENT, pay } from "./payment.ts";
-import { authorizeOrigin, enterDesk, follow, isSuspended, joinRecorded, newerCredential, notSent, sharesError, type Way } from "./purchase.ts";
+import { authorizeOrigin, enterDesk, follow, isSuspended, joinRecorded, newerCredential, noteRefusal, notSent, sharesError, type Way } from "./purchase.ts";
 import { queueOf, type OriginDesk } from "./queue.ts";
 import type { Call } from "./request.ts";
 import { askApproval, reserve, type Wait } from "./reserve.ts";
@@ -63,6 +63,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     }
     throw outcome.error; //                                             PaymentFailedError "no", PaymentUnknownError
   } catch (error) {
+    noteRefusal(line, offer, error);
     if (!seat.dispatching) await seat.giveUp("its caller was refused");
     if (!seat.detached) seat.end(sharesError(error) ? { status: "error", error } : { status: "none" });
     throw error;

@@ -186,9 +186,17 @@ export class StoreError extends L402Error {
 
 /** The HTTP exchange was blocked, failed, or passed a bound. */
 export class TransportError extends L402Error {
-  constructor(code: "transport_blocked" | "transport_failed" | "transport_limit", message: string, options: L402ErrorOptions = {}) {
+  /** The payment that was made before, when `paid` is `yes`. */
+  readonly paymentHash?: string;
+
+  constructor(
+    code: "transport_blocked" | "transport_failed" | "transport_limit",
+    message: string,
+    options: L402ErrorOptions & { paymentHash?: string } = {},
+  ) {
     super(code, message, options);
     this.name = "TransportError";
+    if (options.paymentHash !== undefined) this.paymentHash = options.paymentHash;
   }
 }
 

@@ -82,6 +82,10 @@ export interface LineState {
   readonly working: Set<string>;
   /** Payments that are with the wallet, by payment hash, until they end. */
   readonly live: Map<string, Promise<Outcome>>;
+  /** Paid, but not on record yet, by payment hash: the store did not answer. */
+  readonly unbooked: Map<string, Outcome & { status: "settled" }>;
+  /** Payment hashes whose fresh credential was refused for good; refused again, they do not stop a new purchase. */
+  readonly rejected: Set<string>;
   /** By payment hash: tells whoever waits for the wallet that a look-up or a person ended the payment. */
   readonly elsewhere: Map<string, (outcome: Outcome) => void>;
   /** Payment hashes whose credential a caller of this process is about to show: nobody else uses it up before. */
@@ -129,6 +133,8 @@ export function openLine(config: Config): Line {
       flights: new Map(),
       working: new Set(),
       live: new Map(),
+      unbooked: new Map(),
+      rejected: new Set(),
       elsewhere: new Map(),
       redeeming: new Set(),
       holds: new Map(),

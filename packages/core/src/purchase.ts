@@ -6,12 +6,13 @@ import { mayCarryCredential } from "./exchange.ts";
 import type { Flight, Line, Offer } from "./line.ts";
 import { noteRelease } from "./line.ts";
 import { INVOICE_LIFE_MIN_MS, NOT_SENT } from "./payment.ts";
+import { ceilSats } from "./money.ts";
 import { authorizeHost, authorizePrice } from "./policy.ts";
 import type { KeptCredential, StoredPayment } from "./ports.ts";
 import type { OriginDesk, Permit } from "./queue.ts";
 import { recover, resolveByLookup, voidAbandoned } from "./recovery.ts";
 import { requestKeyOf } from "./identity.ts";
-import type { Call } from "./request.ts";
+import type { Call, Hop } from "./request.ts";
 import type { Wait } from "./reserve.ts";
 import { queueTimeout, type Seat } from "./seat.ts";
 import { unknownError } from "./settlement.ts";
@@ -32,6 +33,21 @@ export type Way =
 
 /** @throws {PolicyError} when the offer must not be paid, whatever the budget says. */
 export function authorizeOffer(line: Line, call: Call, offer: Offer): void {
+  try {
+    check(line, call, offer);
+  } catch (error) {
+    noteRefusal(line, offer, error);
+    throw error;
+  }
+}
+
+/** Tells of a refusal by a rule. A refusal by a limit is told where it is made, with what was asked for. */
+export function noteRefusal(line: Line, offer: Offer, error: unknown): void {
+  if (!(error instanceof PolicyError)) return;
+  line.emit("refused", offer.hop.url.href, { paymentHash: offer.invoice.paymentHash, amountSats: ceilSats(offer.invoice.amountMsat), detail: error.code });
+}
+
+function check(line: Line, call: Call, offer: Offer): void {
   const { host, hop, invoice } = offer;
   if (!mayCarryCredential(hop.url, line.insecureHosts)) {
     throw new PolicyError("policy_domain", `${host} asks for a payment over plain http, where the credential could be stolen. Nothing was paid; use https, or name the host in allowInsecureHosts.`);
@@ -104,6 +120,8 @@ export async function boughtBefore(line: Line, call: Call): Promise<KeptCredenti
       if (row !== undefined && row.requestKey === quote?.requestKey) payment = row;
     }
     if (payment === undefined || payment.state === "failed" || payment.state === "voided") return undefined;
+    const unbooked = line.state.unbooked.get(payment.paymentHash);
+    if (unbooked !== undefined && !line.state.redeeming.has(payment.paymentHash)) return unbooked.credential;
     const flight = line.state.flights.get(payment.requestKey);
     const open = payment.state !== "settled" || line.state.redeeming.has(payment.paymentHash);
     if (flight !== undefined && flight.paymentHash === payment.paymentHash && open) {
@@ -181,6 +199,12 @@ export async function joinRecorded(line: Line, call: Call, offer: Offer, payment
   return found === "free" ? { status: "again" } : { status: "try", credential: found, own: true };
 }
 
+/** Whether a credential was bought by this very request, and was not refused for good when it was fresh. */
+export async function isOwnPurchase(line: Line, credential: KeptCredential, hop: Hop): Promise<boolean> {
+  if (line.state.rejected.has(credential.paymentHash)) return false;
+  return (await line.store.payment(credential.paymentHash))?.requestKey === requestKeyOf(hop);
+}
+
 /**
  * Waits until a recorded payment has ended: its credential, or `free` when nothing was paid.
  *
@@ -189,7 +213,7 @@ export async function joinRecorded(line: Line, call: Call, offer: Offer, payment
 async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): Promise<KeptCredential | "free"> {
   let payment = first;
   for (let pause = ELSEWHERE_FIRST_MS; ; pause = Math.min(2 * pause, ELSEWHERE_MAX_MS)) {
-    const credential = credentialOf(payment);
+    const credential = line.state.unbooked.get(payment.paymentHash)?.credential ?? credentialOf(payment);
     if (credential !== undefined) return credential;
     if (payment.state === "failed" || payment.state === "voided" || payment.state === "settled") return "free";
     const dispatched = payment.state !== "reserved";

@@ -29,6 +29,7 @@ const NOT_FOUND_TWICE_MS = 30_000;
 /** Looks one unresolved payment up and books what is proven. Throws what the look-up or the store throws. */
 export async function resolveByLookup(line: Line, payment: StoredPayment): Promise<"settled" | "failed" | "open"> {
   const { wallet, store, state, clock } = line;
+  if (state.unbooked.has(payment.paymentHash)) return "open"; // it is paid, and is booked as soon as the store takes it
   const { lookup } = wallet.capabilities;
   if (wallet.lookup === undefined || lookup === "none" || (lookup === "by-ref" && payment.walletRef === undefined)) return "open";
   // What was not there when it was asked for may have begun before the answer came: only the time of asking counts.
@@ -46,6 +47,8 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
     state.elsewhere.get(payment.paymentHash)?.(outcome);
     return "settled";
   }
+  // Another wallet than the one that was asked to pay knows nothing of it: only a preimage would be proof.
+  if (payment.wallet !== wallet.name) return "open";
   let proof: string | undefined;
   const cannotBegin = now > payment.expiresAt + SKEW_AND_GRACE_MS;
   if (found.status === "failed" && !found.soft && (payment.attempt <= 1 || cannotBegin)) proof = "the wallet's look-up says failed";

@@ -101,7 +101,7 @@ export async function redeem(line: Line, call: Call, hop: Hop, way: Way & { stat
  */
 async function present(line: Line, call: Call, hop: Hop, credential: KeptCredential, paid: { amountMsat: bigint; feeMsat: bigint } | undefined): Promise<Response> {
   const host = hostOf(hop.url);
-  const kept = "The payment was made; its credential is kept, and the next call uses it without paying.";
+  const kept = "The payment was made; its credential is kept, and the same call again uses it and pays nothing.";
   for (let turn = 0; ; turn += 1) {
     const pause = REDEEM_AGAIN_MS[turn];
     let reply: Reply;
@@ -109,13 +109,13 @@ async function present(line: Line, call: Call, hop: Hop, credential: KeptCredent
       reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, next, new Set())));
     } catch (cause) {
       if (isL402Error(cause)) {
-        throw new TransportError(cause.code === "transport_limit" || cause.code === "transport_failed" ? cause.code : "transport_blocked", `${cause.message} ${kept}`, { paid: "yes", retryable: true, cause });
+        throw new TransportError(cause.code === "transport_limit" || cause.code === "transport_failed" ? cause.code : "transport_blocked", `${cause.message} ${kept}`, { paid: "yes", retryable: true, cause, paymentHash: credential.paymentHash });
       }
       if (!call.signal?.aborted && REPEATABLE.has(hop.method) && pause !== undefined && turn < 2) {
         await line.clock.sleep(pause, call.signal).catch(() => {});
         continue;
       }
-      throw new TransportError("transport_failed", `No answer from ${host} after the payment. ${kept}`, { paid: "yes", retryable: true, cause });
+      throw new TransportError("transport_failed", `No answer from ${host} after the payment. ${kept}`, { paid: "yes", retryable: true, cause, paymentHash: credential.paymentHash });
     }
     const { response } = reply;
     const { status } = response;
@@ -137,7 +137,7 @@ async function present(line: Line, call: Call, hop: Hop, credential: KeptCredent
     discard(response, line.clock);
     if (verdict === "elsewhere" || pause === undefined) {
       if (paid === undefined) await line.store.refused(credential.paymentHash, { method: hop.method, path: hop.url.pathname }).catch(() => {});
-      else suspend(line, credential.origin);
+      else suspend(line, credential);
       line.emit("rejected", hop.url.href, { paymentHash: credential.paymentHash, detail: String(status) });
       throw new CredentialRejectedError(
         `${host} was paid ${paid === undefined ? "before" : `${ceilSats(paid.amountMsat)} sats`} and refuses the credential (HTTP ${status}). It was not paid again; the credential is kept. Take it up with the service.`,
@@ -154,8 +154,10 @@ function answer(reply: Reply, credential: KeptCredential, paid: { amountMsat: bi
 }
 
 /** Counts a paid-but-refused purchase; after two, nothing is bought at this origin for ten minutes. */
-function suspend(line: Line, origin: string): void {
-  const { suspensions } = line.state;
+function suspend(line: Line, { origin, paymentHash }: KeptCredential): void {
+  const { suspensions, rejected } = line.state;
+  if (rejected.size >= SUSPENSIONS_MAX) rejected.delete(rejected.values().next().value as string);
+  rejected.add(paymentHash);
   const refusals = (suspensions.get(origin)?.refusals ?? 0) + 1;
   if (suspensions.size >= SUSPENSIONS_MAX) suspensions.delete(suspensions.keys().next().value as string);
   suspensions.set(origin, { refusals, until: refusals >= REFUSALS_MAX ? line.clock.now() + SUSPENDED_MS : 0 });

@@ -94,6 +94,8 @@ export async function captureCall(input: string | URL | Request, init: L402Reque
   } catch (cause) {
     throw new TypeError("Failed to parse URL", { cause: (cause as { code?: unknown }).code });
   }
+  const redirect = init?.redirect ?? "follow";
+  if (redirect !== "follow" && redirect !== "manual" && redirect !== "error") throw new TypeError("Request init's redirect must be follow, manual or error");
   const given = init?.method ?? "GET";
   const method = given !== "GET" && NORMALIZED.test(given) ? given.toUpperCase() : given;
   const headers = new Headers(init?.headers);
@@ -107,7 +109,7 @@ export async function captureCall(input: string | URL | Request, init: L402Reque
   return {
     first: { url, method, headers, body },
     rest: restOf(init),
-    redirect: init?.redirect ?? "follow",
+    redirect,
     signal: init?.signal ?? undefined,
     transport: (init as { [TRANSPORT]?: Fetch } | undefined)?.[TRANSPORT],
     ...own,

@@ -1,14 +1,17 @@
 /** Booking what is proven: the preimage of a payment hash settles it, whoever learns it and whenever. */
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { idle } from "./clock.ts";
 import { credentialOf } from "./credential.ts";
 import { PaymentFailedError, PaymentUnknownError } from "./errors.ts";
 import { noteRelease, noteSpend, type Line, type Outcome } from "./line.ts";
 import { sha256Hex } from "./identity.ts";
-import type { StoredPayment } from "./ports.ts";
+import type { KeptCredential, StoredPayment } from "./ports.ts";
 import { isSimple } from "./wallet.ts";
 
-/** Waits, ms, between tries to book a settlement that the store did not take. */
-const BOOK_AGAIN_MS: readonly number[] = [50, 250, 1_000, 4_000];
+/** First and longest wait, ms, between tries to book a settlement that the store did not take. */
+const BOOK_AGAIN_FIRST_MS = 50;
+const BOOK_AGAIN_MAX_MS = 60_000;
+
 /** The preimage in lower case, if it is one of this payment hash (BOLT 11 field `p`: SHA-256 of the preimage). */
 export function provenPreimage(preimage: unknown, paymentHash: string): string | undefined {
   if (typeof preimage !== "string" || !/^[0-9a-f]{64}$/i.test(preimage)) return undefined;
@@ -16,13 +19,15 @@ export function provenPreimage(preimage: unknown, paymentHash: string): string |
 }
 
 /**
- * Books a proven payment. The preimage is in hand, so the credential is good even if the store cannot take it now: it
- * is tried again, and the row stays held until then.
+ * Books a proven payment. The preimage is in hand, so the credential is good even if the store cannot take it now: it is
+ * kept here and booked as soon as the store can, and the row stays held until then.
  */
-export async function book(line: Line, payment: StoredPayment, preimage: string, feeMsat: bigint | null, resolution: string): Promise<Outcome> {
+export async function book(line: Line, payment: StoredPayment, preimage: string, feeMsat: bigint | null, resolution: string): Promise<Outcome & { status: "settled" }> {
   // A fee that the wallet does not tell is booked at its allowance: what is spent is never under-counted.
   const fee = feeMsat !== null && feeMsat >= 0n ? feeMsat : payment.maxFeeMsat;
-  // `again`: the first try may have been booked though its answer was lost; then it is not told of yet.
+  const credential = credentialOf({ ...payment, state: "settled", preimage, resolvedAt: line.clock.now() }) as KeptCredential;
+  const outcome = { status: "settled", credential, feeMsat: fee } as const;
+  // `again`: an earlier try may have been booked though its answer was lost; then it is not told of yet.
   const settle = async (again: boolean): Promise<void> => {
     const booked = await line.store.settle(payment.paymentHash, { preimage, feeMsat: fee, resolution });
     if (booked.status === "already" && !(again && line.state.holds.has(payment.owner))) {
@@ -37,18 +42,23 @@ export async function book(line: Line, payment: StoredPayment, preimage: string,
   };
   try {
     await settle(false);
-  } catch (first) {
+  } catch {
     line.emit("unknown", payment.url, { paymentHash: payment.paymentHash, detail: "paid, but the store did not take it yet" });
-    void (async () => {
-      for (const wait of BOOK_AGAIN_MS) {
-        await line.clock.sleep(wait);
-        if (await settle(true).then(() => true, () => false)) return;
-      }
-    })().catch(() => {});
-    void first;
+    if (!line.state.unbooked.has(payment.paymentHash)) {
+      line.state.unbooked.set(payment.paymentHash, outcome);
+      void keepBooking(line, () => settle(true)).finally(() => line.state.unbooked.delete(payment.paymentHash));
+    }
   }
-  const credential = credentialOf({ ...payment, state: "settled", preimage, resolvedAt: line.clock.now() });
-  return { status: "settled", credential: credential as NonNullable<typeof credential>, feeMsat: fee };
+  return outcome;
+}
+
+/** Tries until the store takes it, or the client is closed. Never rejects. */
+async function keepBooking(line: Line, settle: () => Promise<void>): Promise<void> {
+  for (let pause = BOOK_AGAIN_FIRST_MS; ; pause = Math.min(4 * pause, BOOK_AGAIN_MAX_MS)) {
+    const closed = await idle(line.clock, pause, line.state.stop.signal).then(() => false, () => true);
+    const booked = await settle().then(() => true, () => false);
+    if (booked || closed) return;
+  }
 }
 
 /** The error for a payment whose outcome is not known, with the way out of it. */
