@@ -60,7 +60,7 @@ describe.each(published)("$manifest.name, packed", ({ dir, manifest }) => {
       license: "MIT",
       type: "module",
       description: expect.stringMatching(/.{20}/),
-      engines: { node: ["@l402-tools/stores", "@l402-tools/cli"].includes(manifest.name as string) ? ">=22.13" : ">=22.12" } // node:sqlite without a flag,
+      engines: { node: ["@l402-tools/stores", "@l402-tools/cli"].includes(manifest.name as string) ? ">=22.13" : ">=22.12" }, // node:sqlite needs no flag from there
       publishConfig: { access: "public" },
     });
   });
