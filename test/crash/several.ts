@@ -199,7 +199,7 @@ export class Household {
         const books = await this.#audit(buyer, "opened");
         const isDark = !isPaid && books.rows.some((row) => isOpen(row) && row.url.endsWith(purchase.path));
         const fetched = await this.#fetch(buyer, purchase, isDark ? 100 : undefined);
-        if (fetched.ok || (fetched.code === "credential_rejected" && world.single.has(purchase.path))) break;
+        if (fetched.ok || (fetched.code === "credential_rejected" && world.isUsedUp(purchase.path))) break;
         if (isPaid && !isDark && !world.single.has(purchase.path)) world.fail(`${purchase.path} is paid, and not delivered: ${JSON.stringify(fetched)}`);
         if (rounds > ROUNDS_MAX) world.fail(`${purchase.path} is never delivered: ${JSON.stringify(fetched)}`);
         if (fetched.paid !== "unknown") continue;

@@ -257,8 +257,9 @@ export class Life {
     this.#delivered.push(purchase);
   }
 
-  #isUsedUp(purchase: Purchase, fetched: Fetched): boolean {
-    return !fetched.ok && fetched.code === "credential_rejected" && purchase.key !== undefined && this.#world.single.has(purchase.path);
+  /** Whether what was refused is good no more: all that was paid for has been handed out. */
+  #isUsedUp({ path }: Purchase, fetched: Fetched): boolean {
+    return !fetched.ok && fetched.code === "credential_rejected" && this.#world.isUsedUp(path);
   }
 
   #isOverLimit(fetched: Fetched): boolean {

@@ -66,6 +66,8 @@ export class World {
   readonly keyed = new Set<string>();
   /** Requests that the wallet took and has not begun, since who sent them died. */
   readonly #notBegun: (() => void)[] = [];
+  /** Calls that the wallet is about to answer. */
+  readonly #moving = new Set<Promise<unknown>>();
   readonly #connections = new Map<number, Socket>();
   readonly #hello = new Map<number, () => void>();
   readonly #buyers = new Map<number, Buyer>();
@@ -200,7 +202,12 @@ export class World {
     const dying = buyer.arm?.point === "pay.wallet.received" || buyer.arm?.point === "pay.wallet.written";
     buyer.strike("pay.wallet.received");
     if (dying && this.random.chance(0.5)) await new Promise<void>((begin) => this.#notBegun.push(begin));
-    const result = await this.wallet.pay({ ...call, amountMsat: msat(call.amountMsat), maxFeeMsat: msat(call.maxFeeMsat), deadline: Number.POSITIVE_INFINITY }).catch(() => ({ status: "unknown" as const }));
+    const paying = this.wallet.pay({ ...call, amountMsat: msat(call.amountMsat), maxFeeMsat: msat(call.maxFeeMsat), deadline: Number.POSITIVE_INFINITY }).catch(() => ({ status: "unknown" as const }));
+    if (!this.silent.has(path)) {
+      this.#moving.add(paying);
+      void paying.then(() => this.#moving.delete(paying));
+    }
+    const result = await paying;
     if (this.#latency > 0) await systemClock.sleep(this.#latency);
     this.note(`wallet: ${result.status} ${paymentHash.slice(0, 8)}`);
     if (result.status === "settled") return { id, status: "settled", preimage: result.preimage, feeMsat: result.feeMsat === null ? null : String(result.feeMsat) };
@@ -231,14 +238,15 @@ export class World {
     const socket = this.#connections.get(buyer.id);
     if (socket !== undefined && !socket.closed) await once(socket, "close");
     this.#connections.delete(buyer.id);
+    await Promise.all(this.#moving);
   }
 
   /** The wallet begins what it took from the dead. */
   async begin(): Promise<number> {
     const waiting = this.#notBegun.splice(0);
     for (const begin of waiting) begin();
-    // The money moves within the call that `begin` lets go on.
-    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all(this.#moving);
     return waiting.length;
   }
 
@@ -302,7 +310,16 @@ export class World {
   /** How often a path may have been paid by now. */
   #payable(path: string): number {
     if (!this.single.has(path) || this.keyed.has(path)) return 1;
-    return 1 + this.paywall.sales.filter((sale) => sale.path === path).reduce((delivered, sale) => delivered + sale.delivered, 0);
+    return 1 + this.#deliveries(path);
+  }
+
+  #deliveries(path: string): number {
+    return this.paywall.sales.filter((sale) => sale.path === path).reduce((delivered, sale) => delivered + sale.delivered, 0);
+  }
+
+  /** Whether every credential that was bought for a single-use path has been used. */
+  isUsedUp(path: string): boolean {
+    return this.single.has(path) && this.#deliveries(path) >= this.paidTimes(path);
   }
 
   /**
