@@ -186,6 +186,24 @@ test("an order whose answer was lost is not paid again when it is sent again, an
   expect(wallet.payCalls()).toBe(2);
 });
 
+test("a call for what a dead process sent asks the wallet until it is known, without waiting for leases", async () => {
+  const { client, paywall, wallet, clock } = await world(numbered(1));
+  const good = memoryStore({ clock });
+  // A store that knows that the first process is gone, as a ledger on disk does.
+  const store: Store = { ...good, ownerAlive: async () => false, claim: async () => true };
+  wallet.next("hang-in-flight");
+  void client({ store }).fetch(`${paywall.url}/0`).catch(() => {});
+  await clock.settle();
+  const started = clock.now();
+  const next = client({ store }).fetch(`${paywall.url}/0`, { idempotencyKey: "k" });
+  await clock.settle();
+  await clock.advance(3_000);
+  wallet.settle(paywall.sales[0]?.paymentHash as string);
+  expect((await clock.run(next)).status).toBe(200);
+  expect(clock.now() - started).toBeLessThanOrEqual(5_000);
+  expect(wallet.payCalls()).toBe(1);
+});
+
 test("another wallet's silence about a payment proves nothing", async () => {
   const { client, lightning, paywall, wallet, clock } = await world(numbered(1));
   const store = memoryStore({ clock });

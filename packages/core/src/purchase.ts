@@ -10,7 +10,7 @@ import { ceilSats } from "./money.ts";
 import { authorizeHost, authorizePrice } from "./policy.ts";
 import type { KeptCredential, StoredPayment } from "./ports.ts";
 import type { OriginDesk, Permit } from "./queue.ts";
-import { recover, resolveByLookup, voidAbandoned } from "./recovery.ts";
+import { mayWorkOn, recover, resolveByLookup, voidAbandoned } from "./recovery.ts";
 import { requestKeyOf } from "./identity.ts";
 import type { Call, Hop } from "./request.ts";
 import type { Wait } from "./reserve.ts";
@@ -199,6 +199,17 @@ export async function joinRecorded(line: Line, call: Call, offer: Offer, payment
   return found === "free" ? { status: "again" } : { status: "try", credential: found, own: true };
 }
 
+/**
+ * Brings a payment that no call of this process makes a step further, if nobody else does: voids it if it was not sent,
+ * looks it up if it was. `true`: it has changed.
+ */
+async function workOn(line: Line, call: Call, payment: StoredPayment, wait: Wait): Promise<boolean> {
+  if (payment.state === "reserved") return voidAbandoned(line, payment);
+  if (!(await mayWorkOn(line, payment))) return false;
+  const found = await within(line.clock, wait.deadline, call.signal, resolveByLookup(line, payment).catch(() => "open" as const));
+  return found.status === "done" && found.value !== "open";
+}
+
 /** Whether a credential was bought by this very request, and was not refused for good when it was fresh. */
 export async function isOwnPurchase(line: Line, credential: KeptCredential, hop: Hop): Promise<boolean> {
   if (line.state.rejected.has(credential.paymentHash)) return false;
@@ -218,7 +229,7 @@ async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): 
     if (payment.state === "failed" || payment.state === "voided" || payment.state === "settled") return "free";
     const dispatched = payment.state !== "reserved";
     const live = line.state.live.get(payment.paymentHash);
-    if (payment.state === "unknown" || (payment.state === "sending" && live === undefined && payment.leaseUntil <= line.clock.now())) {
+    if (payment.state === "unknown") {
       const waited = await within(line.clock, wait.deadline, call.signal, resolveByLookup(line, payment).catch(() => "open" as const));
       if (waited.status === "aborted") throwStopped(line, payment, dispatched, waited);
       if (waited.status === "timeout" || waited.value === "open") throw unknownError(line, payment, payment.resolution ?? "an earlier payment for this purchase is not resolved");
@@ -227,7 +238,7 @@ async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): 
       if (waited.status !== "done") throwStopped(line, payment, dispatched, waited);
       if (waited.value.status === "settled") return waited.value.credential;
       if (waited.value.status === "unknown") throw waited.value.error;
-    } else if (payment.state !== "reserved" || !(await voidAbandoned(line, payment))) {
+    } else if (!(await workOn(line, call, payment, wait))) {
       const waited = await within(line.clock, Math.min(wait.deadline, line.clock.now() + pause), call.signal, new Promise<never>(() => {}));
       if (waited.status === "aborted" || line.clock.now() >= wait.deadline) throwStopped(line, payment, dispatched, waited.status === "done" ? { status: "timeout" } : waited);
     }

@@ -88,7 +88,7 @@ export async function voidAbandoned(line: Line, payment: StoredPayment): Promise
 }
 
 /** Whether this process may work on an open payment: it is its own, or it was left and could be claimed. */
-async function mayWorkOn(line: Line, payment: StoredPayment): Promise<boolean> {
+export async function mayWorkOn(line: Line, payment: StoredPayment): Promise<boolean> {
   const { store, state, clock } = line;
   if (store.claim === undefined || isOwn(line, payment)) return true;
   if (!(await isAbandoned(line, payment))) return false;

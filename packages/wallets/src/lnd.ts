@@ -150,7 +150,8 @@ export class LndWallet implements Wallet {
     const payment = resultOf(heard.at(-1));
     if (payment === undefined) {
       const error = errorOf(heard.at(-1));
-      if (error?.["code"] === NOT_FOUND) return { status: "not_found" };
+      // Only the router's own words: a node that is locked or starting says code 5 to everything.
+      if (error?.["code"] === NOT_FOUND && /isn't initiated/i.test(String(error["message"]))) return { status: "not_found" };
       throw lookupTrouble(this.#service, reply, this.#service.quote(error?.["message"]));
     }
     assertSameHash(this.#service, payment["payment_hash"], paymentHash);

@@ -146,6 +146,8 @@ describe("look-up", () => {
   test.each([
     ["no answer of LND", 404, "404 page not found"],
     ["a proxy's 404", 404, '{"message":"no such host"}'],
+    ["a locked node, which knows no path yet", 404, '{"code":5,"message":"Not Found","details":[]}'],
+    ["a starting node", 404, '{"error":{"code":5,"message":"unknown service routerrpc.Router"}}'],
     ["500", 500, '{"error":{"code":2,"message":"no"}}'],
     ["not JSON", 200, "<html>"],
     ["an unknown status", 200, '{"result":{"status":"UNKNOWN"}}'],

@@ -19,6 +19,9 @@ import type { SpendingReport } from "../../src/types.ts";
 import { Checker, Violation } from "./checker.ts";
 import type { Tape } from "./tape.ts";
 
+// The engine loads it at the first 402; here nothing waits for a file.
+await import("../../src/paying.ts");
+
 export const BUDGET = "default";
 
 /** One thing that waits to be released. `owner`: the process whose crash ends it; `null`: the outside world's. */
