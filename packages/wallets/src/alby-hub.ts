@@ -24,8 +24,10 @@ const NOT_BEGUN: readonly (readonly [RegExp, FailureReason])[] = [
 ];
 /** Reasons with which the Hub gives up on a payment that its node may go on with: transport, time, and CLN's xpay. */
 const LOST_SIGHT = /time-?d? ?out|deadline|context|cancell?ed|connect|transport|unavailable|EOF|broken pipe|rpc error|reset by|network|xpay|phoenix|unknown/i;
-/** Nodes whose errors the Hub takes for failures. */
-const DOUBTED_BACKENDS = /cln|core.?lightning|phoenix/i;
+/** Reasons that LND itself gives for a payment that is over, and of which nothing is on its way. */
+const FINAL_REASON = /^FAILURE_REASON_(?:NO_ROUTE|INSUFFICIENT_BALANCE|INCORRECT_PAYMENT_DETAILS)\b/;
+/** Nodes whose "failed" the Hub passes on. Of others (CLN, phoenixd) it takes any error for a failure. */
+const SOUND_BACKENDS = /^(?:lnd|ldk)$/i;
 
 export class AlbyHubWallet implements Wallet {
   readonly name = "alby-hub";
@@ -105,8 +107,9 @@ export class AlbyHubWallet implements Wallet {
   /** The Hub notes any error of its node as failed, and corrects itself when the node reports success later. */
   async #isDoubtful(reason: unknown): Promise<boolean> {
     if (typeof reason !== "string" || reason.trim() === "" || LOST_SIGHT.test(reason)) return true;
+    if (FINAL_REASON.test(reason)) return false;
     const info = await this.#service.send({ method: "GET", path: "/api/info" }).catch(() => undefined);
-    return info?.ok === true && DOUBTED_BACKENDS.test(String(info.json?.["backendType"]));
+    return info?.ok !== true || !SOUND_BACKENDS.test(String(info.json?.["backendType"]));
   }
 
   async balance(): Promise<{ spendableMsat: bigint }> {

@@ -70,6 +70,7 @@ describe("failed, by the Hub's record", () => {
     ["no reason", { failureReason: " " }],
     ["a CLN backend", { backendType: "CLN", failureReason: "some reason" }],
     ["a phoenixd backend", { backendType: "PHOENIX", failureReason: "some reason" }],
+    ["a backend that it does not tell", { backendType: "", failureReason: "some reason" }],
   ])("%s: soft, so unknown", async (_, options) => {
     const { wallet, request, world, invoice } = await set(options);
     world.sim.next("fail:no_route");
