@@ -94,7 +94,8 @@ export class Service {
       },
       ...(ca === undefined ? {} : { ca }),
     };
-    const target = new URL(url.pathname.replace(/\/$/, "") + call.path, url.origin);
+    // Put together as text: as a relative reference, a path that begins with two slashes would name another host.
+    const target = new URL(`${url.origin}${url.pathname.replace(/\/+$/, "")}${call.path}`);
     const outgoing = (target.protocol === "https:" ? httpsRequest : httpRequest)(target, options);
     this.#open.add(outgoing);
     try {

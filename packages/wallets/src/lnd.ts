@@ -43,6 +43,7 @@ function macaroonHex(value: unknown): string {
   if (value instanceof Uint8Array && value.length > 0) return Buffer.from(value).toString("hex");
   const text = requiredText(value, "macaroon", WHERE_MACAROON);
   if (/^([0-9a-f]{2})+$/i.test(text)) return text.toLowerCase();
+  if (/^[0-9a-f]+$/i.test(text)) throw invalid(`macaroon is hex with a digit missing; ${WHERE_MACAROON}`);
   if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return Buffer.from(text, "base64").toString("hex");
   throw invalid(`macaroon is neither hex nor base64; ${WHERE_MACAROON}`);
 }

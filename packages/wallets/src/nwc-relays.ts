@@ -183,6 +183,7 @@ function open(url: string, gone: () => void): Line {
           relay.publishTimeout = PUBLISH_TIMEOUT_MS;
           // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a relay is no event target
           relay.onclose = gone;
+          relay.onnotice = () => {}; // a stranger's words; nostr-tools would print them
           await relay.connect();
           timer.stop();
           if (isClosed) relay.close();

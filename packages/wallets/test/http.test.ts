@@ -78,6 +78,13 @@ test("a redirect is an answer: the key goes nowhere else", async () => {
   expect(other.asked).toEqual([]);
 });
 
+test("slashes too many in the path do not name another host", async () => {
+  const fake = await serveFake(async () => ({ status: 200, body: "{}" }), () => false);
+  onTestFinished(() => fake.close());
+  for (const path of ["//", "//evil.example/", "/base//"]) expect(await send(`${fake.url}${path}`)).toMatchObject({ status: 200 });
+  expect(fake.asked.map((asked) => asked.path)).toEqual(["/x", "//evil.example/x", "/base/x"]);
+});
+
 test("an answer that comes before the request was read counts", async () => {
   const early = await tcp((socket) => socket.end("HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"));
   expect(await send(early.url)).toMatchObject({ status: 401, text: "{}" });
