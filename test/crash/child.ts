@@ -206,7 +206,7 @@ function open(setting: Setting, buyer: number): { unsafe: string | null } {
     limits: [{ sats: setting.hourSats, per: "1h" }],
     network: "regtest",
     credentialScope: setting.credentialScope,
-    paymentTimeoutMs: 20_000,
+    paymentTimeoutMs: 60_000,
     clock,
     approve: () => {
       pass("approve");

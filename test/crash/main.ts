@@ -26,6 +26,8 @@ const tally = await runBattery({
 });
 console.log(tally.table());
 console.log(tally.line(seed, (performance.now() - start) / 1000));
+const { user, system } = process.cpuUsage();
+console.log(`the parent used ${Math.round((user + system) / 1e6)} s of CPU`);
 if (tally.missed.length > 0) {
   console.error(`never struck: ${tally.missed.join(", ")}`);
   process.exitCode = 1;

@@ -170,15 +170,6 @@ export class Household {
     if (victim.isKilled && this.#living.includes(victim)) await this.#died(victim, new Killed(undefined), "pay");
 
     const buyer = await this.#recover(true);
-    let books = await this.#audit(buyer, "opened");
-    for (let rounds = 0; world.isStuck(books); rounds += 1) {
-      if (rounds > 0) world.fail("what the wallet knows is not booked");
-      this.#tally.leases += 1;
-      world.passLease();
-      await this.#tell();
-      await buyer.step("recover", { do: "recover" });
-      books = await this.#audit(buyer, "opened");
-    }
     await this.#audit(buyer, "recovered");
     await this.#finish(buyer, [...lost.flatMap((errand) => (errand === undefined ? [] : [errand.purchase])), ...shared]);
     for (const one of this.#living) await this.#audit(one, "recovered");
@@ -198,7 +189,7 @@ export class Household {
         const isPaid = world.paidTimes(purchase.path) > 0;
         const books = await this.#audit(buyer, "opened");
         const isDark = !isPaid && books.rows.some((row) => isOpen(row) && row.url.endsWith(purchase.path));
-        const fetched = await this.#fetch(buyer, purchase, isDark ? 100 : undefined);
+        const fetched = await this.#fetch(buyer, purchase, isDark ? 100 * (rounds + 1) : undefined);
         if (fetched.ok || (fetched.code === "credential_rejected" && world.isUsedUp(purchase.path))) break;
         if (isPaid && !isDark && !world.single.has(purchase.path)) world.fail(`${purchase.path} is paid, and not delivered: ${JSON.stringify(fetched)}`);
         if (rounds > ROUNDS_MAX) world.fail(`${purchase.path} is never delivered: ${JSON.stringify(fetched)}`);

@@ -16,13 +16,11 @@ export interface Purchase {
 const RECOVERIES_KILLED_MAX = 4;
 /** Longest time, ms, until a process is killed at random. */
 const RANDOM_MAX_MS = 220;
-/** Patience, real ms, where the answer is known not to come. */
+/** Patience, real ms, where the answer is known not to come; more each time, since a slow machine needs it to get there. */
 const PATIENCE_MS = 120;
 const ROUNDS_MAX = 12;
-/** Whether the claim of a process that died in recovery may hold a row until it runs out. */
-const LEASES_MAY_HOLD = false;
-/** Recovery of a payment that was proven by the wallet long since. */
-const LAZY_PATIENCE_MS = 8_000;
+/** Patience, real ms, where the wallet has the answer: however slow the machine is, the call must bring it. */
+const LAZY_PATIENCE_MS = 60_000;
 
 export interface Single {
   readonly world: World;
@@ -143,15 +141,8 @@ export class Life {
       const report = await this.#step(buyer, "recover", { do: "recover" }, arm);
       this.#tally.recoveries += 1;
       if (!trouble) {
-        const after = await this.audit(buyer, "opened");
+        const after = await this.audit(buyer, "recovered");
         if (this.#isFresh) this.#compare(before, after, report);
-        if (LEASES_MAY_HOLD && world.isStuck(after)) {
-          this.#tally.leases += 1;
-          world.passLease();
-          await this.#step(buyer, "recover", { do: "clock", offsetMs: world.offsetMs });
-          await this.#step(buyer, "recover", { do: "recover" });
-        }
-        await this.audit(buyer, "recovered");
         return report;
       }
     } finally {
@@ -240,7 +231,7 @@ export class Life {
       const open = (this.#books as Books).rows.filter((row) => wasSent(row) && row.url.endsWith(path));
       const isDark = open.some((row) => !world.isPaid(row.hash));
       const isPaidBefore = world.paidTimes(path) > 0;
-      const fetched = await this.#fetch(buyer, purchase, { patienceMs: isDark || world.manners.get(path) === "lose-answer" ? PATIENCE_MS : LAZY_PATIENCE_MS });
+      const fetched = await this.#fetch(buyer, purchase, { patienceMs: isDark || world.manners.get(path) === "lose-answer" ? PATIENCE_MS * (round + 1) : LAZY_PATIENCE_MS });
       if (fetched.ok) break;
       if (this.#isUsedUp(purchase, fetched)) break;
       if (this.#isOverLimit(fetched)) return void (await this.#refused(buyer, path));
@@ -252,6 +243,8 @@ export class Life {
         await this.#decide(buyer, path, mayDie);
       } else if (fetched.code !== "payment_failed" && fetched.code !== "approval_denied" && fetched.code !== "transport_failed" && fetched.code !== null) world.fail(`a call for ${path} was refused: ${JSON.stringify(fetched)}`);
     }
+    // What the wallet had not begun was held until now, or it is paid for a second time.
+    if ((await world.begin()) > 0) await this.audit(buyer, "opened");
     await this.#again(buyer, purchase);
     this.#pending = undefined;
     this.#delivered.push(purchase);

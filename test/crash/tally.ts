@@ -9,8 +9,6 @@ export class Tally {
   readonly random: Map<string, number> = new Map();
   /** Kills among several processes on one ledger; they are in the other counts too. */
   several = 0;
-  /** Rows that a dead process's claim held until it ran out. */
-  leases = 0;
   ledgers = 0;
   calls = 0;
   recoveries = 0;

@@ -31,8 +31,6 @@ const AFTER_EXPIRY_MS = 125_000;
 const NOT_FOUND_FINAL_MS = 60_000;
 /** Between two look-ups that must agree. */
 const TWICE_MS = 31_000;
-/** How long a process that recovers has a row to itself. */
-const LEASE_MS = 61_000;
 const LOG_LINES = 60;
 /** The scope's rows, whatever it is. */
 const OPEN: ReadonlySet<string> = new Set(["reserved", "sending", "unknown"]);
@@ -277,16 +275,6 @@ export class World {
 
   passTwice(): void {
     this.offsetMs += TWICE_MS;
-  }
-
-  /** Whether the wallet knows the end of a payment that is still open. */
-  isStuck(books: Books): boolean {
-    return books.rows.some((row) => wasSent(row) && !this.#mayBeOpen(row, this.wallet.payments.filter((payment) => payment.paymentHash === row.hash)));
-  }
-
-  passLease(): void {
-    this.offsetMs += LEASE_MS;
-    this.note(`time passes: ${LEASE_MS} ms`);
   }
 
   hashesOf(path: string): ReadonlySet<string> {
