@@ -1,5 +1,6 @@
 import { L402Error } from "@l402-tools/core";
-import { resolve } from "node:path";
+import { readlinkSync, realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 
 export interface SqliteStoreOptions {
   /** The ledger's file. It is made, with its folder, when there is none. */
@@ -35,7 +36,31 @@ const refuse = (message: string): L402Error => new L402Error("invalid_options", 
 function readPath(name: string, value: unknown): string {
   if (typeof value !== "string" || value.trim() === "" || value.includes("\0")) throw refuse(`sqliteStore: ${name} must be the path of a file.`);
   if (value === ":memory:" || value.startsWith("file:")) throw refuse(`sqliteStore: ${name} must be the path of a file; for a store in memory there is memoryStore().`);
-  return resolve(value);
+  if (value === "~" || value.startsWith("~/")) throw refuse(`sqliteStore: ${name} begins with ~, which only a shell expands; give the whole path.`);
+  return realPath(resolve(value));
+}
+
+/** Links to nothing that are followed; more are a circle. */
+const LINKS_MAX = 40;
+
+/** The path without symbolic links, so that one ledger has one guard, by whichever name it is opened. */
+function realPath(path: string, links = 0): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // It is not there yet: its folder may be, or it is a link that leads to nothing so far.
+  }
+  const target = readLink(path);
+  if (target !== undefined && links < LINKS_MAX) return realPath(resolve(dirname(path), target), links + 1);
+  return dirname(path) === path ? path : join(realPath(dirname(path), links), basename(path));
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function readKey(value: unknown): Uint8Array | undefined {
