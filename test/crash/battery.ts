@@ -38,7 +38,7 @@ export async function runBattery(options: BatteryOptions): Promise<Tally> {
   let worlds = 0;
   let failed = false;
   /** Not before every point was struck; a point that nothing leads to does not keep it going. */
-  const isEnough = (): boolean => tally.kills >= kills && (focus !== undefined || options.several !== undefined || tally.missed.length === 0 || tally.kills >= 2 * kills);
+  const isEnough = (): boolean => tally.kills >= kills && (focus !== undefined || options.several !== undefined || tally.missed.length === 0 || tally.kills >= kills + 1_000);
 
   const lane = async (): Promise<void> => {
     while (!failed && !isEnough()) {
