@@ -204,6 +204,25 @@ test("a call for what a dead process sent asks the wallet until it is known, wit
   expect(wallet.payCalls()).toBe(1);
 });
 
+test("a clock that was ahead and is corrected stops nothing", async () => {
+  const { client, paywall, clock } = await world(numbered(2));
+  const right = clock.now();
+  clock.set(right + 3 * 3_600_000);
+  const buyer = client({ budgetSats: 100 });
+  expect((await buyer.fetch(`${paywall.url}/0`)).status).toBe(200);
+  clock.set(right);
+  expect((await buyer.fetch(`${paywall.url}/1`)).status).toBe(200);
+});
+
+test("a store that never grants a dispatch ends the call, and holds nothing", async () => {
+  const { client, paywall, wallet, clock } = await world(numbered(1));
+  const store: Store = { ...memoryStore({ clock }), dispatch: async () => null };
+  const buyer = client({ store, budgetSats: 100 });
+  expect(await failure(buyer.fetch(`${paywall.url}/0`))).toMatchObject({ code: "queue_timeout", paid: "no" });
+  expect(await buyer.balance()).toMatchObject({ heldSats: 0, spentSats: 0 });
+  expect(wallet.payCalls()).toBe(0);
+});
+
 test("another wallet's silence about a payment proves nothing", async () => {
   const { client, lightning, paywall, wallet, clock } = await world(numbered(1));
   const store = memoryStore({ clock });

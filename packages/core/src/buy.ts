@@ -59,7 +59,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     if (outcome.status === "settled") return { status: "bought", credential: outcome.credential, payment: reserved.payment, feeMsat: outcome.feeMsat, seat };
     if (outcome.status === "not_sent") {
       await seat.giveUp(NOT_SENT);
-      return leaveSeat(seat, newerCredential(line, desk, offer, tried) ?? (await notSent(line, reserved.payment)));
+      return leaveSeat(seat, newerCredential(line, desk, offer, tried) ?? (await notSent(line, reserved.payment, wait)));
     }
     throw outcome.error; //                                             PaymentFailedError "no", PaymentUnknownError
   } catch (error) {

@@ -311,7 +311,7 @@ export function memoryStore(options: { clock?: Clock } = {}): Store {
     async dispatch(paymentHash, owner, notAfter) {
       alive();
       const row = rows.get(paymentHash);
-      if (row === undefined || row.state !== "reserved" || row.owner !== owner || now() > notAfter || pauses.has(row.budgetId)) return null;
+      if (row === undefined || row.state !== "reserved" || row.owner !== owner || clock.now() > notAfter || pauses.has(row.budgetId)) return null; // the invoice's life is the wall clock's
       row.state = "sending";
       row.attempt += 1;
       row.dispatchedAt = now();

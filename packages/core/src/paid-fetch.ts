@@ -36,7 +36,7 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   const recovered = await firstRecovery(line, call);
 
   const { desk, leave } = visitDesk(line, offer.hop.url.origin);
-  const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
+  const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs, unsent: 0 };
   try {
     for (;;) {
       const way = (await keptBeside(line, call, offer, tried, recovered)) ?? (await buy(line, call, offer, desk, tried, wait));

@@ -17,6 +17,8 @@ import type { Wait } from "./reserve.ts";
 import { queueTimeout, type Seat } from "./seat.ts";
 import { unknownError } from "./settlement.ts";
 
+/** How often one call starts over when its payment was reserved and not dispatched. */
+const UNSENT_MAX = 5;
 /** Longest wait, ms, for the first recovery before a client's first payment. */
 const RECOVERY_MAX_MS = 10_000;
 /** First and longest wait, ms, between looks at a payment that another process is making. */
@@ -108,7 +110,7 @@ function keyMismatch(): PolicyError {
 export async function boughtBefore(line: Line, call: Call): Promise<KeptCredential | undefined> {
   if (call.idempotencyKey === undefined && call.quoteId === undefined) return undefined;
   const callKey = requestKeyOf(call.first);
-  const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs };
+  const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs, unsent: 0 };
   for (;;) {
     let payment = call.idempotencyKey === undefined ? undefined : await line.store.purchase(line.config.budgetId, { idempotencyKey: call.idempotencyKey });
     if (payment !== undefined && payment.callKey !== callKey) {
@@ -247,7 +249,7 @@ async function ended(line: Line, call: Call, first: StoredPayment, wait: Wait): 
 }
 
 /** Why a payment was not dispatched. @throws {L402Error} that says it. */
-export async function notSent(line: Line, payment: StoredPayment): Promise<Way> {
+export async function notSent(line: Line, payment: StoredPayment, wait: Wait): Promise<Way> {
   noteRelease(line, payment);
   const why = await line.store.paused(payment.budgetId);
   if (why !== null) throw new PolicyError("paused_after_overrun", `Paying is stopped: ${why}. Look at the payments and the wallet, then call client.resume({ why }).`);
@@ -258,7 +260,8 @@ export async function notSent(line: Line, payment: StoredPayment): Promise<Way> 
   const row = await line.store.payment(payment.paymentHash);
   const credential = row === undefined ? undefined : credentialOf(row);
   if (credential !== undefined) return { status: "try", credential, own: true };
-  if (row?.resolution === NOT_SENT) return { status: "again" };
+  // The store may have reasons of its own, such as another clock; it is asked again, but not for ever.
+  if (row?.resolution === NOT_SENT && (wait.unsent += 1) <= UNSENT_MAX) return { status: "again" };
   throw new QueueFullError("queue_timeout", `The payment to ${payment.host} was called off before it was sent. Nothing was paid; try again.`);
 }
 

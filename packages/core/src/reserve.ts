@@ -22,6 +22,8 @@ const NEAR_PERCENT = 80n;
 /** How long one call waits for its payment. Time spent with a person does not count. */
 export interface Wait {
   deadline: number;
+  /** How often it started over, since its payment was reserved and then not dispatched. */
+  unsent: number;
 }
 
 export type Reserved =
