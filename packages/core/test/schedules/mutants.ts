@@ -28,7 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   one("counts are not checked", "budget.ts", `if (count !== undefined && count < 1)`, `if (count !== undefined && count < 0)`),
   one("a window forgets its holds", "memory-store.ts", `...(since === undefined ? { spentMsat: journal.spentMsat, payments: journal.payments } : journal.after(since)), heldMsat, heldPayments }`, `...(since === undefined ? { spentMsat: journal.spentMsat, payments: journal.payments, heldMsat, heldPayments } : { ...journal.after(since), heldMsat: 0n, heldPayments: 0 }) }`),
   one("a window counts by the time of the reservation", "memory-store.ts", `counter.journal.add(row.resolvedAt as number,`, `counter.journal.add(row.reservedAt,`),
-  one("dispatch does not ask for the state", "memory-store.ts", `row.state !== "reserved" || row.owner !== owner || now() > notAfter`, `now() > notAfter`),
+  one("dispatch does not ask for the state", "memory-store.ts", `row.state !== "reserved" || row.owner !== owner || clock.now() > notAfter`, `now() > notAfter`),
   one("void does not ask for the state", "memory-store.ts", `if (row === undefined || row.state !== "reserved" || (owner !== undefined && row.owner !== owner)) return false;`, `if (row === undefined) return false;`),
   one("fail takes any attempt", "memory-store.ts", `|| row.attempt !== attempt) return false;\n      end(row, "failed", resolution);`, `) return false;\n      end(row, "failed", resolution);`),
   one("settled twice, counted twice", "memory-store.ts", `if (row.state === "settled") return { status: "already" };`, ``),
