@@ -132,7 +132,8 @@ export class Life {
     let timer: NodeJS.Timeout | undefined;
     if (mayDie && this.#inARow < RECOVERIES_KILLED_MAX) {
       const points = this.#pointsOfRecovery(before).filter((point) => this.#may(point));
-      if (points.length > 0 && random.chance(0.4)) arm = this.#armAt(this.#tally.least(points, random));
+      const isNew = points.some((point) => this.#tally.points.get(point) === 0);
+      if (points.length > 0 && random.chance(isNew ? 0.9 : 0.4)) arm = this.#armAt(this.#tally.least(points, random));
       else if (this.#focus === undefined && random.chance(0.1)) timer = setTimeout(() => buyer.kill(), random.next() * 5);
     }
     world.trouble = arm === undefined && isSent && this.#isFresh && random.chance(0.08);
