@@ -19,16 +19,20 @@ interface Shown {
 
 type Place = Pick<KeptCredential, "origin" | "method" | "path">;
 
-/** Credentials that are still offered at the place where they were bought, newest first. */
+/** Credentials listed for one place. A store is asked for them one by one, each time without those before. */
+const AT_ONE_PLACE_MAX = 100;
+
+/** Credentials that are still offered at the place where they were bought: the newest, newest first. */
 async function offeredAt(store: Store, budgetId: string, { origin, method, path }: Place): Promise<KeptCredential[]> {
   const found: KeptCredential[] = [];
   const except = new Set<string>();
-  for (;;) {
+  while (found.length < AT_ONE_PLACE_MAX) {
     const credential = await store.credential({ budgetId, origin, method, path, anyPath: false, except });
     if (credential === undefined || except.has(credential.paymentHash)) return found;
     found.push(credential);
     except.add(credential.paymentHash);
   }
+  return found;
 }
 
 async function list(store: Store, budgetId: string, host: string | undefined): Promise<Shown[]> {
@@ -50,8 +54,8 @@ async function remove(store: Store, budgetId: string, given: string): Promise<{ 
   const payment = await findPayment(store, budgetId, given);
   const { paymentHash } = payment;
   if (payment.state !== "settled" || payment.preimage === undefined) throw new UsageError(`The payment ${short(paymentHash)} has no credential: it is ${payment.state}${payment.state === "settled" ? ", without a preimage" : ""}.`);
-  const isOffered = async (): Promise<boolean> => (await offeredAt(store, budgetId, payment)).some((one) => one.paymentHash === paymentHash);
-  if (!(await isOffered())) return { paymentHash, removed: false };
+  const offered = await offeredAt(store, budgetId, payment);
+  if (offered.length < AT_ONE_PLACE_MAX && !offered.some((one) => one.paymentHash === paymentHash)) return { paymentHash, removed: false };
   await store.refused(paymentHash, { method: payment.method, path: payment.path });
   return { paymentHash, removed: true };
 }
@@ -62,7 +66,7 @@ export const credentials: Command = {
   summary: "what was bought and is used again: list it, or stop using it",
   details: `Reads and writes the ledger only; no wallet is needed. Credentials themselves are never shown.
 
-  list             what is offered to servers, by the payment that bought it
+  list             what is offered to servers, by the payment that bought it; the newest 100 of one method and path
   remove PAYMENT…  stops offering it (its payment hash, or the beginning of it); the next call buys anew.
                    The payment stays on record, and so does that its credential was given up. A call that
                    repeats the idempotency key of that very purchase still uses it: it paid for it
