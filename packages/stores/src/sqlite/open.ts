@@ -31,6 +31,12 @@ export function inodeOf(path: string): bigint | undefined {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
+/** When the file at a path was made, ns. A copy is made anew; a file system that numbers files afresh keeps it. */
+export function bornAt(path: string): bigint | undefined {
+  const born = statSync(path, { bigint: true, throwIfNoEntry: false })?.birthtimeNs;
+  return born === 0n ? undefined : born;
+}
+
 /** @throws {StoreError} when there is no ledger to work with. */
 export function openLedger(options: ReadOptions): OpenLedger {
   const { path, guardPath, key, busyTimeoutMs } = options;

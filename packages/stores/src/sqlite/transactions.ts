@@ -7,7 +7,7 @@ import { StoreError } from "@l402-tools/core";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { append, type NewEntry } from "./chain.ts";
 import { isBusy, isDamage, storeError } from "./errors.ts";
-import { inodeOf, rollback, type OpenLedger } from "./open.ts";
+import { bornAt, inodeOf, rollback, type OpenLedger } from "./open.ts";
 import { ledgerRow, newerVersion, SCHEMA_VERSION, type LedgerRow } from "./schema.ts";
 import type { Sql } from "./sql.ts";
 import { ledgerTime, wasCorrected, type Moment } from "./time.ts";
@@ -50,6 +50,7 @@ export interface Transactions {
 export function transactionsOn(ledger: OpenLedger, path: string, clock: { now(): number }, busyTimeoutMs: number): Transactions {
   const { sql, guard } = ledger;
   const moment = ledgerTime(clock);
+  const born = bornAt(path);
   const queue: Job[] = [];
   let pumping: Promise<void> | undefined;
   let closed = false;
@@ -82,7 +83,7 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
 
   /** What the ledger says now that nobody else can change it; it must be the one that was opened, and go on from there. */
   function begun(): LedgerRow {
-    if (inodeOf(path) !== ledger.inode) ledger.unsafe ??= `The file ${path} was moved or replaced while it was open. Nothing is paid; start this process anew.`;
+    if (inodeOf(path) !== ledger.inode && (born === undefined || bornAt(path) !== born)) ledger.unsafe ??= `The file ${path} was moved or replaced while it was open. Nothing is paid; start this process anew.`;
     const row = current();
     if (Number(row.version) !== SCHEMA_VERSION) throw newerVersion(path);
     const head = Buffer.from(row.head).toString("hex");
