@@ -239,7 +239,8 @@ export interface Store {
   reserve(request: ReserveRequest): Promise<ReserveResult>;
   /**
    * Compare-and-set reserved -> sending, counting the attempt, on record before one byte goes to the wallet. Only the
-   * owner may, not after `notAfter` (epoch ms), and not while the budget is paused. `null`: it must not be sent.
+   * owner may, not while the budget is paused, and not after `notAfter` (epoch ms, by the clock's own reading: an
+   * invoice lives by it, also while the store's time stands still). `null`: it must not be sent.
    */
   dispatch(paymentHash: string, owner: string, notAfter: number): Promise<{ attempt: number } | null>;
   /**

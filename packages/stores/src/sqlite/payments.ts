@@ -43,7 +43,7 @@ export function reservePayment(tx: Writing, { payment, maxFeeMsat, minFeeMsat, l
 
 export function dispatchPayment(tx: Writing, paymentHash: string, owner: string, notAfter: number): { attempt: number } | null {
   const { sql, now } = tx;
-  if (now.wall > notAfter) return null;
+  if (now.reading > notAfter) return null; // the invoice's life is the clock's, also while the ledger's time stands still
   const sent = sql.get<{ attempt: bigint }>(
     `UPDATE payment SET state = 'sending', attempt = attempt + 1, dispatched_at = ?
      WHERE hash = ? AND state = 'reserved' AND owner = ? AND NOT EXISTS (SELECT 1 FROM pause WHERE pause.budget = payment.budget) RETURNING attempt`,
