@@ -3,6 +3,7 @@ import type { L402Client } from "@l402-tools/core";
 import {
   balanceTool,
   type BalanceResult,
+  type ApprovalQuestion,
   type FetchArguments,
   type FetchInput,
   type FetchResult,
@@ -19,8 +20,11 @@ import {
   type ToolResult,
 } from "@l402-tools/core/tools";
 import type { Tool } from "ai";
+import type { z } from "zod";
+import { approvable, type CallOptions } from "./approval.ts";
 
-export type { BalanceResult, FetchArguments, FetchResult, QuoteArguments, QuoteResult, SpendingReportResult, ToolError, ToolOptions, ToolResult } from "@l402-tools/core/tools";
+export { toolApproval, type ToolApprovalStatus } from "./approval.ts";
+export type { ApprovalQuestion, BalanceResult, FetchArguments, FetchResult, QuoteArguments, QuoteResult, SpendingReportResult, ToolError, ToolOptions, ToolProgress, ToolResult } from "@l402-tools/core/tools";
 
 export interface AiSdkToolOptions extends ToolOptions {
   /**
@@ -29,6 +33,8 @@ export interface AiSdkToolOptions extends ToolOptions {
    * @default the tool object itself is the conversation
    */
   readonly thread?: string | undefined;
+  /** Told what a person is asked about a call, for a page to show; where the client has `approveAbove` and no `approve`. */
+  readonly onApproval?: ((question: ApprovalQuestion & { toolCallId: string }) => unknown) | undefined;
 }
 
 /** The input of a tool without arguments. */
@@ -38,19 +44,27 @@ export type NoArguments = Record<string, never>;
 
 /**
  * `l402_fetch`: requests a URL, and pays for it if it must and may. Its output is the whole result, as plain JSON without
- * secrets; the model reads the text that `toModelOutput` makes of it. Failures are results.
+ * secrets; the model reads the text that `toModelOutput` makes of it. Failures are results. While it runs, preliminary
+ * results say in `progress` what it waits for.
+ *
+ * Where the client has `approveAbove` and no `approve`, the tool has `needsApproval`, so that the AI SDK asks the user
+ * about dearer payments: 6 and 7 do; 5 ignores it, and such payments are then refused. The answer counts for the very
+ * invoice that was shown.
  *
  * @throws {L402Error} `invalid_options`, naming the option.
  */
 export function l402FetchTool(client: L402Client, options: AiSdkToolOptions = {}): Tool<FetchArguments, FetchResult> {
-  const { thread, ...rest } = options;
-  return adapt(fetchTool(client, rest), thread) as Tool<FetchArguments, FetchResult>;
+  const { thread, onApproval, ...rest } = options;
+  const definition = fetchTool(client, rest);
+  // Where there is no thread, ids of different conversations may be the same.
+  const conversation = thread === undefined ? `tool ${crypto.randomUUID()}` : `thread ${thread}`;
+  return { ...adapt(definition), ...approvable(client, definition, conversation, onApproval) } as Tool<FetchArguments, FetchResult>;
 }
 
 /** `l402_quote`: what a request would cost; pays nothing. @throws {L402Error} `invalid_options` */
 export function l402QuoteTool(client: L402Client, options: AiSdkToolOptions = {}): Tool<QuoteArguments, QuoteResult> {
-  const { thread, ...rest } = options;
-  return adapt(quoteTool(client, rest), thread) as Tool<QuoteArguments, QuoteResult>;
+  const { thread: _thread, onApproval: _onApproval, ...rest } = options;
+  return adapt(quoteTool(client, rest)) as Tool<QuoteArguments, QuoteResult>;
 }
 
 /** `l402_balance`: what is left of the budget. */
@@ -81,28 +95,18 @@ export function l402Tools(
   };
 }
 
-/** What the AI SDK tells a tool; 5, 6 and 7 agree on these. */
-interface CallOptions {
-  readonly toolCallId?: string;
-  readonly abortSignal?: AbortSignal;
-}
 
 /** The model's view of an output: 5 hands over the output, 6 and 7 an object with it. */
 type ModelOutputArgument<Result> = Result | { readonly toolCallId: string; readonly output: Result };
 
 /** A tool of the AI SDK is a plain object; its `tool()` only helps the compiler. */
-function adapt<Schema extends FetchInput | QuoteInput | NoInput, Result extends ToolResult>(definition: L402Tool<string, Schema, Result>, thread?: string): unknown {
+function adapt<Schema extends FetchInput | QuoteInput | NoInput, Result extends ToolResult>(definition: L402Tool<string, Schema, Result>): object {
   const { title, description, inputSchema } = definition;
-  const conversation = thread === undefined ? `tool ${crypto.randomUUID()}` : `thread ${thread}`;
   return {
     title,
     description,
     inputSchema,
-    execute: (input: never, { toolCallId, abortSignal }: CallOptions = {}): Promise<Result> =>
-      definition.execute(input, {
-        ...(toolCallId === undefined ? {} : { idempotencyKey: JSON.stringify([conversation, toolCallId]) }),
-        signal: abortSignal,
-      }),
+    execute: (input: z.input<Schema>, { abortSignal }: CallOptions = {}): Promise<Result> => definition.execute(input, { signal: abortSignal }),
     toModelOutput: (argument: ModelOutputArgument<Result>): { type: "text" | "error-text"; value: string } => {
       const result = "output" in argument ? argument.output : argument;
       return { type: result.ok ? "text" : "error-text", value: definition.renderForModel(result) };

@@ -5,7 +5,7 @@ import { NOT_SENT, pay } from "./payment.ts";
 import { authorizeOrigin, enterDesk, follow, isSuspended, joinRecorded, newerCredential, noteRefusal, notSent, sharesError, type Way } from "./purchase.ts";
 import { queueOf, type OriginDesk } from "./queue.ts";
 import type { Call } from "./request.ts";
-import { askApproval, reserve, type Wait } from "./reserve.ts";
+import { askApproval, noteWait, reserve, type Wait } from "./reserve.ts";
 import { queueTimeout, Seat } from "./seat.ts";
 import { unknownError } from "./settlement.ts";
 
@@ -29,6 +29,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
 
     await askApproval(line, call, offer, reserved.payment, wait); //    PolicyError                       paid: "no"
 
+    noteWait(call, "payment", reserved.payment);
     seat.permit = await enterDesk(line, call, desk, wait); //           QueueFullError, the abort's reason
     const instead = newerCredential(line, desk, offer, tried);
     if (seat.permit === undefined || instead !== undefined) {

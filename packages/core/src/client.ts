@@ -38,6 +38,11 @@ export class L402Client implements AsyncDisposable {
     this.fetch = this.fetch.bind(this);
   }
 
+  /** Whether whoever makes a call may have to ask a person: a rule has `approveAbove` and no `approve`. */
+  get needsApprover(): boolean {
+    return this.#line.rules.approvals.some(({ approve }) => approve === undefined);
+  }
+
   /**
    * `fetch`, which pays a 402 that carries an L402 challenge if the budget and the rules allow it, and then returns what
    * was paid for. A 402 without such a challenge is handed back as it is. Can be passed on as a plain function.

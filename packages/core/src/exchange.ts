@@ -99,7 +99,7 @@ export async function send(
       headers.set("authorization", `${credential.scheme} ${credential.credential}:${credential.preimage}`);
       init.headers = headers;
     }
-    const response = await (call.transport ?? exchange.fetch)(hop.url.href, init);
+    const response = await (call.hooks.transport ?? exchange.fetch)(hop.url.href, init);
     const next = call.redirect === "follow" ? redirected(hop, response) : undefined;
     if (next === undefined) return { response, hop, credential };
     discard(response, exchange.clock);

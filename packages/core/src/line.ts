@@ -96,6 +96,8 @@ export interface LineState {
   readonly accepted: Map<string, { credential: KeptCredential; turn: number }>;
   readonly suspensions: Map<string, { refusals: number; until: number }>;
   readonly quotes: Map<string, Offer & { readonly id: string }>;
+  /** By idempotency key: offers that a person was asked about and has not answered. Nothing is held for them. */
+  readonly openQuestions: Map<string, Offer>;
   /** When a look-up first said `not_found`, by payment hash, epoch ms. */
   readonly notFound: Map<string, number>;
   readonly near: Set<string>;
@@ -141,6 +143,7 @@ export function openLine(config: Config): Line {
       accepted: new Map(),
       suspensions: new Map(),
       quotes: new Map(),
+      openQuestions: new Map(),
       notFound: new Map(),
       near: new Set(),
       recovery: config.store === undefined ? "done" : undefined,

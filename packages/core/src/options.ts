@@ -13,6 +13,9 @@ import type { Network } from "./invoice.ts";
 /** `fetch`, as far as it is needed here. */
 export type Fetch = (input: string, init: RequestInit) => Promise<Response>;
 
+/** Whether to make a payment. Only `true` approves. */
+export type Approve = (intent: PaymentIntent) => boolean | Promise<boolean>;
+
 /** One more limit. At least one of `sats` and `payments`; `per` is a rolling window, without it the limit is for life. */
 export interface LimitOptions {
   sats?: number | undefined;
@@ -42,7 +45,13 @@ export interface L402ClientOptions {
   /** @default { sats: 10, percent: 1 } */
   maxFee?: MaxFeeOptions | undefined;
   /** Asked before each payment with the exact price, the hold already taken. Only `true` approves; a throw refuses. */
-  approve?: ((intent: PaymentIntent) => boolean | Promise<boolean>) | undefined;
+  approve?: Approve | undefined;
+  /**
+   * Payments of at most this many sats (without fee) need no approval. Above it `approve` is asked; without `approve` the
+   * tool or framework that makes the call has to ask a person, else the payment is refused. @default every payment is
+   * asked about when there is `approve`, none when there is not
+   */
+  approveAbove?: number | undefined;
   /** After each payment, also a late one: sats paid with the fee, and the URL. */
   onSpend?: ((sats: number, url: string) => unknown) | undefined;
   /** Just before `BudgetExceededError` is thrown: the URL, and the sats that were asked for. */
@@ -87,7 +96,9 @@ export interface ChildOptions {
   allowedDomains?: readonly string[] | undefined;
   blockedDomains?: readonly string[] | undefined;
   /** Asked after the parent's own. */
-  approve?: ((intent: PaymentIntent) => boolean | Promise<boolean>) | undefined;
+  approve?: Approve | undefined;
+  /** As on the client; the parent's own threshold goes on to hold. */
+  approveAbove?: number | undefined;
 }
 
 /** What `fetch` takes, and three things more. */
@@ -186,6 +197,7 @@ const clientSchema = strictObject({
     }, { error: (issue) => (issue.code === "invalid_type" ? "must be an object such as { sats: 10, percent: 1 }" : undefined) }),
   ),
   approve: APPROVE(),
+  approveAbove: sats(),
   onSpend: func<(sats: number, url: string) => unknown>(),
   onBudgetExceeded: func<(url: string, sats: number) => unknown>(),
   onEvent: func<(event: L402Event) => unknown>(),
@@ -213,6 +225,7 @@ const childSchema = strictObject({
   allowedDomains: hosts(),
   blockedDomains: hosts(),
   approve: APPROVE(),
+  approveAbove: sats(),
 });
 
 const callSchema = strictObject({ idempotencyKey: text(1_000), maxPriceSats: sats(), quoteId: text(200) });
@@ -279,6 +292,17 @@ function limitsOf(scope: string, options: Pick<ChildOptions, "budgetSats" | "bud
   return found;
 }
 
+/** Dearer payments (msat, without fee) need a yes: that of `approve`, or where it is undefined, of whoever makes the call. */
+export interface ApprovalRule {
+  readonly aboveMsat: bigint;
+  readonly approve: Approve | undefined;
+}
+
+function approvalOf({ approve, approveAbove }: Pick<ChildOptions, "approve" | "approveAbove">): ApprovalRule[] {
+  if (approve === undefined && approveAbove === undefined) return [];
+  return [{ aboveMsat: approveAbove === undefined ? -1n : satsToMsat(approveAbove), approve }];
+}
+
 /** The rules of one client, each of which must pass; a child carries its parents' rules before its own. */
 export interface Rules {
   /** Budget id, then each child down to this client. */
@@ -292,7 +316,8 @@ export interface Rules {
   /** Each list must allow the host. */
   readonly allowed: readonly (readonly string[])[];
   readonly blocked: readonly string[];
-  readonly approvals: readonly ((intent: PaymentIntent) => boolean | Promise<boolean>)[];
+  /** Each that a payment is dear enough for must approve it. */
+  readonly approvals: readonly ApprovalRule[];
   readonly label: string | undefined;
 }
 
@@ -337,7 +362,7 @@ export function readOptions(options: L402ClientOptions): Config {
       maxMsatPerRequest: options.maxSatsPerRequest === undefined ? undefined : satsToMsat(options.maxSatsPerRequest),
       allowed: options.allowedDomains === undefined ? [] : [normalized(options.allowedDomains)],
       blocked: normalized(options.blockedDomains),
-      approvals: options.approve === undefined ? [] : [options.approve],
+      approvals: approvalOf(options),
       label: undefined,
     },
     maxFee: options.maxFee === undefined ? { msat: 10_000n, percent: 1 } : { msat: satsToMsat(options.maxFee.sats ?? 0), percent: options.maxFee.percent ?? 0 },
@@ -376,7 +401,7 @@ export function readChildOptions(parent: Rules, options: ChildOptions, unlabelle
     maxMsatPerRequest: own === undefined ? inherited : inherited === undefined || own < inherited ? own : inherited,
     allowed: options.allowedDomains === undefined ? parent.allowed : [...parent.allowed, normalized(options.allowedDomains)],
     blocked: [...parent.blocked, ...normalized(options.blockedDomains)],
-    approvals: options.approve === undefined ? parent.approvals : [...parent.approvals, options.approve],
+    approvals: [...parent.approvals, ...approvalOf(options)],
     label: options.label ?? parent.label,
   };
 }

@@ -4,7 +4,7 @@
  */
 import { ask } from "./ask.ts";
 import { L402Error } from "./errors.ts";
-import { paying, type Line } from "./line.ts";
+import { paying, type Line, type Offer } from "./line.ts";
 import type { L402RequestInit } from "./options.ts";
 import { authorizeHost } from "./policy.ts";
 import { captureCall } from "./request.ts";
@@ -20,18 +20,20 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   const call = await captureCall(input, init);
   authorizeHost(line.rules, call.first.url); //                         PolicyError                       paid: "no"
 
+  let known: Offer | undefined;
   if (call.idempotencyKey !== undefined || call.quoteId !== undefined) {
-    const { boughtBefore, firstRecovery, useAgain } = await paying(line);
+    const { boughtBefore, firstRecovery, knownOffer, useAgain } = await paying(line);
     await firstRecovery(line, call);
     const before = await boughtBefore(line, call); //                   PolicyError "no", PaymentUnknownError
     if (before !== undefined) return useAgain(line, call, before); //   CredentialRejectedError           paid: "yes"
+    known = knownOffer(line, call); //                                  PolicyError: no such quote
   }
 
   const tried = new Set<string>();
-  const offer = call.quoteId === undefined ? await ask(line, call, tried) : (await paying(line)).takeQuote(line, call);
+  const offer = known ?? (await ask(line, call, tried));
   if (!("requestKey" in offer)) return offer; //                        free, opened by a kept credential, or not ours
 
-  const { authorizeOffer, buy, firstRecovery, keptBeside, redeem, tryKept, visitDesk } = await paying(line);
+  const { authorizeOffer, buy, firstRecovery, keptBeside, noteWait, redeem, tryKept, visitDesk } = await paying(line);
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
   const recovered = await firstRecovery(line, call);
 
@@ -40,7 +42,10 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
   try {
     for (;;) {
       const way = (await keptBeside(line, call, offer, tried, recovered)) ?? (await buy(line, call, offer, desk, tried, wait));
-      if (way.status === "bought") return await redeem(line, call, offer.hop, way);
+      if (way.status === "bought") {
+        noteWait(call, "body", way.payment);
+        return await redeem(line, call, offer.hop, way);
+      }
       const opened = way.status === "try" ? await tryKept(line, call, offer, way, tried) : undefined;
       if (opened !== undefined) return opened;
     }

@@ -87,15 +87,32 @@ export async function firstRecovery(line: Line, call: Call): Promise<boolean> {
   return true;
 }
 
+/** What a call is known to cost before it is made: its quote, or the invoice that a person was asked about. @throws {PolicyError} `quote_invalid` */
+export function knownOffer(line: Line, call: Call): Offer | undefined {
+  if (call.quoteId !== undefined) return takeQuote(line, call);
+  const asked = line.state.openQuestions.get(call.idempotencyKey as string);
+  if (asked === undefined) return undefined;
+  line.state.openQuestions.delete(call.idempotencyKey as string);
+  return asked.callKey === requestKeyOf(call.first) && isPayable(line, asked) ? again(call, asked) : undefined;
+}
+
+function isPayable(line: Line, { invoice }: Offer): boolean {
+  return invoice.expiresAt - INVOICE_LIFE_MIN_MS >= line.clock.now();
+}
+
+/** An offer for another run of its request: the headers are this call's own, and each call asks its own question. */
+function again(call: Call, offer: Offer): Offer {
+  return { ...offer, hop: offer.requestKey === offer.callKey ? call.first : offer.hop, approved: false };
+}
+
 /** @throws {PolicyError} `quote_invalid` when the quote is unknown, of another request, or too old to be paid. */
-export function takeQuote(line: Line, call: Call): Offer {
+function takeQuote(line: Line, call: Call): Offer {
   const callKey = requestKeyOf(call.first);
   const quote = line.state.quotes.get(call.quoteId as string);
   if (quote === undefined) throw new PolicyError("quote_invalid", "No such quote: ask for the price again. Nothing was paid.");
   if (quote.callKey !== callKey) throw new PolicyError("quote_invalid", "The quote is for another request (method, URL and body must be the same). Nothing was paid.");
-  if (quote.invoice.expiresAt - INVOICE_LIFE_MIN_MS < line.clock.now()) throw new PolicyError("quote_invalid", "The quote has expired: ask for the price again. Nothing was paid.");
-  // The headers are this call's own; each call that pays asks its own question.
-  return { ...quote, hop: quote.requestKey === callKey ? call.first : quote.hop, approved: false };
+  if (!isPayable(line, quote)) throw new PolicyError("quote_invalid", "The quote has expired: ask for the price again. Nothing was paid.");
+  return again(call, quote);
 }
 
 function keyMismatch(): PolicyError {
@@ -265,7 +282,8 @@ export async function notSent(line: Line, payment: StoredPayment, wait: Wait): P
   throw new QueueFullError("queue_timeout", `The payment to ${payment.host} was called off before it was sent. Nothing was paid; try again.`);
 }
 
-/** Whether identical purchases share this failure; what only concerns its own caller they do not. */
+/** Whether identical purchases share this failure; what only concerns its own caller, such as its open question, they do not. */
 export function sharesError(error: unknown): boolean {
+  if (isL402Error(error) && error.code === "approval_denied" && error.cause !== undefined) return false;
   return isL402Error(error) && !["budget_exceeded", "queue_full", "queue_timeout", "invoice_expired", "store_unavailable"].includes(error.code);
 }

@@ -4,14 +4,32 @@
  */
 import { TransportError } from "./errors.ts";
 import { readCallOptions, type Fetch, type L402RequestInit } from "./options.ts";
+import type { PaymentIntent } from "./types.ts";
 
 /** Most bytes of a one-shot request body (stream, blob, form) that are buffered. */
 export const REQUEST_BODY_MAX_BYTES: number = 16 * 1024 * 1024;
 
-/**
- * A transport for one call, under a key that no model and no JSON can name: the tools put the guarded transport here.
- */
-export const TRANSPORT: unique symbol = Symbol.for("@l402-tools/transport") as never;
+/** What the tools add to a call, under a key that no model and no JSON can name. */
+export const HOOKS: unique symbol = Symbol.for("@l402-tools/hooks") as never;
+
+export interface CallHooks {
+  /** The guarded transport. */
+  readonly transport?: Fetch | undefined;
+  /**
+   * Asked before each payment of this call, after the client's own `approve`. `required`: a rule of the client wants a
+   * yes and has nobody to ask. A throw leaves the question open: the same call, under the same idempotency key, goes on
+   * with the same invoice.
+   */
+  readonly approve?: ((intent: PaymentIntent, required: boolean) => boolean | Promise<boolean>) | undefined;
+  /** Told what the call waits for from now on. */
+  readonly onWait?: ((wait: CallWait) => unknown) | undefined;
+}
+
+export interface CallWait {
+  readonly stage: "approval" | "payment" | "body";
+  readonly amountSats: number;
+  readonly paymentHash: string;
+}
 
 /** One request to one URL: the caller's own, or what a redirect made of it. */
 export interface Hop {
@@ -27,7 +45,7 @@ export interface Call {
   readonly rest: RequestInit;
   readonly redirect: NonNullable<RequestInit["redirect"]>;
   readonly signal: AbortSignal | undefined;
-  readonly transport: Fetch | undefined;
+  readonly hooks: CallHooks;
   readonly idempotencyKey?: string;
   readonly maxPriceMsat?: bigint;
   readonly quoteId?: string;
@@ -84,7 +102,7 @@ export async function captureCall(input: string | URL | Request, init: L402Reque
       rest: restOf(init),
       redirect: request.redirect,
       signal: request.signal,
-      transport: (init as { [TRANSPORT]?: Fetch } | undefined)?.[TRANSPORT],
+      hooks: (init as { [HOOKS]?: CallHooks } | undefined)?.[HOOKS] ?? {},
       ...own,
     };
   }
@@ -111,7 +129,7 @@ export async function captureCall(input: string | URL | Request, init: L402Reque
     rest: restOf(init),
     redirect,
     signal: init?.signal ?? undefined,
-    transport: (init as { [TRANSPORT]?: Fetch } | undefined)?.[TRANSPORT],
+    hooks: (init as { [HOOKS]?: CallHooks } | undefined)?.[HOOKS] ?? {},
     ...own,
   };
 }
@@ -123,7 +141,7 @@ function restOf(init: L402RequestInit | undefined): RequestInit {
     idempotencyKey: _key, maxPriceSats: _price, quoteId: _quote, ...rest
   } = init;
   delete (rest as { duplex?: unknown }).duplex;
-  delete (rest as { [TRANSPORT]?: unknown })[TRANSPORT];
+  delete (rest as { [HOOKS]?: unknown })[HOOKS];
   return rest;
 }
 

@@ -10,7 +10,7 @@ import { payRequestOf } from "./payment.ts";
 import type { LimitRule, StoredPayment, Usage } from "./ports.ts";
 import type { OriginDesk } from "./queue.ts";
 import { watch } from "./recovery.ts";
-import type { Call } from "./request.ts";
+import type { Call, CallWait } from "./request.ts";
 import type { PaymentIntent } from "./types.ts";
 import { feeToHold } from "./wallet.ts";
 
@@ -149,13 +149,26 @@ function noteNearLimits(line: Line): void {
   );
 }
 
+/** Tells the maker of a call what it waits for from now on. */
+export function noteWait(call: Call, stage: CallWait["stage"], { amountMsat, paymentHash }: StoredPayment): void {
+  tell(call.hooks.onWait, { stage, amountSats: ceilSats(amountMsat), paymentHash });
+}
+
+/** Questions that are open at a time, in all; the oldest is forgotten. */
+const OPEN_QUESTIONS_MAX = 1_000;
+
 /**
- * Asks about the exact invoice, with the hold already taken. Only `true` approves.
+ * Asks about the exact invoice, with the hold already taken. Only `true` approves. A throw leaves the question open: the
+ * offer is kept for the same call to go on with.
  *
- * @throws {PolicyError} `approval_denied` for any other answer or a throw, `approval_timeout` after `approvalTimeoutMs`.
+ * @throws {PolicyError} `approval_denied` for any other answer, a throw, or when nobody can be asked; `approval_timeout`
+ * after `approvalTimeoutMs`.
  */
 export async function askApproval(line: Line, call: Call, offer: Offer, held: StoredPayment, wait: Wait): Promise<void> {
-  if (line.rules.approvals.length === 0 || offer.approved) return;
+  const { approve: caller } = call.hooks;
+  const wanted = line.rules.approvals.filter(({ aboveMsat }) => held.amountMsat > aboveMsat);
+  const required = wanted.some(({ approve }) => approve === undefined);
+  if (offer.approved || (wanted.length === 0 && caller === undefined)) return;
   const { clock, config } = line;
   const asked = clock.now();
   const totals = line.rules.limits.filter((limit) => limit.rule.domain === undefined && limit.rule.windowMs === undefined && limit.rule.maxMsat !== undefined);
@@ -174,15 +187,32 @@ export async function askApproval(line: Line, call: Call, offer: Offer, held: St
     expiresAt: held.expiresAt,
     remainingSats: rooms.length === 0 ? null : floorSats(rooms.reduce((least, room) => (room < least ? room : least))),
   };
-  line.emit("approval", held.url, { paymentHash: held.paymentHash, amountSats: intent.amountSats, detail: "asked" });
-  for (const approve of line.rules.approvals) {
+  const refusal = (code: "approval_denied" | "approval_timeout", why: string, cause?: unknown): PolicyError => {
+    line.emit("approval", held.url, { paymentHash: held.paymentHash, amountSats: intent.amountSats, detail: code });
+    return new PolicyError(code, `The payment of ${intent.amountSats} sats to ${intent.host} ${why}. Nothing was paid.`, cause === undefined ? {} : { cause });
+  };
+  if (required && caller === undefined) throw refusal("approval_denied", "needs the yes of a person (approveAbove), and nobody can be asked here");
+  if (wanted.length > 0) {
+    line.emit("approval", held.url, { paymentHash: held.paymentHash, amountSats: intent.amountSats, detail: "asked" });
+    noteWait(call, "approval", held);
+  }
+  const askers = wanted.flatMap(({ approve }) => approve ?? []);
+  for (const approve of caller === undefined ? askers : [...askers, (shown: PaymentIntent) => caller(shown, required)]) {
     const answer = await within(clock, asked + config.approvalTimeoutMs, call.signal, (async () => approve({ ...intent }))()).catch((cause: unknown) => ({ status: "threw" as const, cause }));
     if (answer.status === "aborted") throw answer.reason;
     if (answer.status === "done" && answer.value === true) continue;
-    const [code, why] = answer.status === "timeout" ? (["approval_timeout", "was not answered in time"] as const) : (["approval_denied", "was not approved"] as const);
-    line.emit("approval", held.url, { paymentHash: held.paymentHash, amountSats: intent.amountSats, detail: code });
-    throw new PolicyError(code, `The payment of ${intent.amountSats} sats to ${intent.host} ${why}. Nothing was paid.`, answer.status === "threw" ? { cause: answer.cause } : {});
+    if (answer.status === "timeout") throw refusal("approval_timeout", "was not answered in time");
+    if (answer.status === "threw") keepOpen(line, call, offer);
+    throw refusal("approval_denied", "was not approved", answer.status === "threw" ? answer.cause : undefined);
   }
   offer.approved = true;
   wait.deadline += clock.now() - asked;
+}
+
+function keepOpen(line: Line, { idempotencyKey }: Call, offer: Offer): void {
+  if (idempotencyKey === undefined) return;
+  const { openQuestions } = line.state;
+  openQuestions.delete(idempotencyKey);
+  if (openQuestions.size >= OPEN_QUESTIONS_MAX) openQuestions.delete(openQuestions.keys().next().value as string);
+  openQuestions.set(idempotencyKey, offer);
 }

@@ -12,10 +12,15 @@ import {
   quoteTool,
   spendingReportTool,
   type ToolOptions,
+  type ToolProgress,
   type ToolResult,
 } from "@l402-tools/core/tools";
 
-export type { BalanceResult, FetchResult, QuoteResult, SpendingReportResult, ToolError, ToolOptions, ToolResult } from "@l402-tools/core/tools";
+export { interruptForApproval, type ApprovalAnswer, type ApprovalInterrupt } from "./interrupt.ts";
+export type { ApprovalQuestion, BalanceResult, FetchResult, QuoteResult, SpendingReportResult, ToolError, ToolOptions, ToolProgress, ToolResult } from "@l402-tools/core/tools";
+
+/** What arrives by `streamMode: "custom"` while a call runs; `toolCallId` is missing outside of an agent. */
+export type ToolProgressChunk = ToolProgress & { toolCallId?: string };
 
 /**
  * `l402_fetch`: requests a URL, and pays for it if it must and may. Called by an agent it answers with a `ToolMessage`:
@@ -57,6 +62,7 @@ interface Runtime {
   readonly toolCallId?: string;
   readonly toolCall?: { readonly id?: string };
   readonly signal?: AbortSignal;
+  readonly writer?: unknown;
   readonly configurable?: { readonly thread_id?: unknown };
 }
 
@@ -70,6 +76,7 @@ function adapt<Schema extends FetchInput | QuoteInput | NoInput, Result extends 
     const result = await definition.execute(input, {
       ...(id === undefined ? {} : { idempotencyKey: JSON.stringify([typeof thread === "string" || typeof thread === "number" ? `thread ${thread}` : instance, id]) }),
       signal: runtime?.signal,
+      onProgress: progressTo(runtime?.writer, id),
       rethrow: isBubbleUp,
     });
     const content = definition.renderForModel(result);
@@ -77,6 +84,13 @@ function adapt<Schema extends FetchInput | QuoteInput | NoInput, Result extends 
     return new ToolMessage({ content, artifact: result, status: result.ok ? "success" : "error", tool_call_id: id, name });
   };
   return tool(run as never, { name, description, schema: inputSchema as FetchInput }) as unknown as DynamicStructuredTool<Schema>;
+}
+
+/** LangGraph's custom stream, where the graph is streamed. */
+function progressTo(writer: unknown, toolCallId: string | undefined): ((progress: ToolProgress) => unknown) | undefined {
+  if (typeof writer !== "function") return undefined;
+  const write = writer as (chunk: ToolProgressChunk) => unknown;
+  return (progress) => write({ ...progress, ...(toolCallId === undefined ? {} : { toolCallId }) });
 }
 
 /**

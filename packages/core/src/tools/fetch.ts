@@ -2,13 +2,14 @@
 import type { L402Client } from "../client.ts";
 import { receiptOf } from "../credential.ts";
 import { sha256Hex } from "../identity.ts";
-import { TRANSPORT } from "../request.ts";
+import { HOOKS, type CallHooks } from "../request.ts";
 import { fetchInput, fingerprint, issuesOf, readRequest, wholeNumber, type FetchInput, type ToolRequest } from "./arguments.ts";
 import { readBody } from "./body.ts";
 import { readToolOptions, shelfOf, transportOf, type ToolOptions } from "./options.ts";
+import { progressOf } from "./progress.ts";
 import { amountsOf, roomOf } from "./room.ts";
 import type { Answer } from "./shelf.ts";
-import type { FetchResult, L402Tool, ToolContext, ToolError, ToolPage } from "./tool.ts";
+import type { FetchResult, L402Tool, ToolContext, ToolError, ToolPage, ToolProgress } from "./tool.ts";
 import { fenced, invalidArguments, lines, mediaType, newFence, nextStep, plain, quoted, remainingLine, throwOn, toolErrorOf } from "./words.ts";
 
 export type FetchTool = L402Tool<"l402_fetch", FetchInput, FetchResult>;
@@ -38,23 +39,26 @@ export function fetchTool(client: L402Client, options?: ToolOptions): FetchTool 
   const { clock, maxChars } = settings;
   const inputSchema = fetchInput();
 
-  const ask = async (request: ToolRequest, maxPriceSats: number | undefined, callKey: string | undefined, { signal, rethrow }: ToolContext): Promise<Answer | ToolError> => {
+  const ask = async (request: ToolRequest, maxPriceSats: number | undefined, callKey: string | undefined, { signal, rethrow, approve, onProgress }: ToolContext): Promise<Answer | ToolError> => {
     let response: Response;
+    const progress = progressOf(request.url.host, onProgress);
     try {
       signal?.throwIfAborted();
+      progress("price");
       const transport = await transportOf(client, settings);
       const init = {
         ...request.init,
         ...(signal === undefined ? {} : { signal }),
         idempotencyKey: callKey,
         maxPriceSats,
-        ...(transport === undefined ? {} : { [TRANSPORT]: transport }),
+        [HOOKS]: { transport, approve, onWait: (wait) => progress(wait.stage, wait) } satisfies CallHooks,
       };
       response = await client.fetch(request.url.href, init);
     } catch (error) {
       throwOn(error, rethrow);
       return { ...toolErrorOf(error, signal), ...hashOf(error) };
     }
+    progress("body");
     const receipt = receiptOf(response);
     const paymentHash = receipt?.paymentHash ?? null;
     const contentType = response.headers.get("content-type");
@@ -178,7 +182,7 @@ function success(answer: Answer, offset: number, maxChars: number, kept: boolean
   else if (status >= 400) error = { code: "http_error", message: `The server answered HTTP ${status}. ${STATUS_NOTES[String(status)] ?? ""}`.trim(), paid, retryable: RETRYABLE.has(status) };
   return {
     tool: "l402_fetch", ok: error === null, url, finalUrl, status, contentType, paidSats, feeSats, heldSats: 0, reused, kept, paymentHash, ...room,
-    ...pageOf(answer, offset, maxChars), fence: newFence(), error,
+    ...pageOf(answer, offset, maxChars), fence: newFence(), error, progress: null,
   };
 }
 
@@ -186,28 +190,28 @@ async function failure(client: L402Client, url: URL | undefined, { paymentHash, 
   const amounts = told.paid === "no" || paymentHash === undefined ? undefined : await amountsOf(client, paymentHash);
   const error = told.paid === "unknown" ? knownByNow(told, amounts?.state) : told;
   return {
-    tool: "l402_fetch",
-    ok: false,
-    url: url?.href ?? "",
-    finalUrl: null,
-    status: null,
-    contentType: null,
+    ...nothing(url?.href ?? ""),
     paidSats: error.paid === "yes" ? (amounts?.amountSats ?? 0) : 0,
     feeSats: error.paid === "yes" ? (amounts?.feeSats ?? 0) : 0,
     heldSats: error.paid === "unknown" ? (amounts?.heldSats ?? 0) : 0,
-    reused: false,
-    kept: false,
     paymentHash: paymentHash ?? null,
     ...(await roomOf(client, url)),
-    body: "",
-    totalChars: null,
-    offset: 0,
-    nextOffset: null,
-    truncated: false,
-    binary: null,
-    fence: newFence(),
     error,
   };
+}
+
+/** A result without an answer. */
+function nothing(url: string): FetchResult {
+  return {
+    tool: "l402_fetch", ok: false, url, finalUrl: null, status: null, contentType: null, paidSats: 0, feeSats: 0, heldSats: 0, reused: false, kept: false,
+    paymentHash: null, remainingSats: null, remainingForHostSats: null, body: "", totalChars: null, offset: 0, nextOffset: null, truncated: false,
+    binary: null, fence: newFence(), error: null, progress: null,
+  };
+}
+
+/** A result that is not complete, for frameworks that show results while a call runs. */
+export function preliminaryResult(url: string, progress: ToolProgress): FetchResult {
+  return { ...nothing(plain(url, 300)), paymentHash: progress.paymentHash, progress };
 }
 
 /** A payment may have ended since its caller stopped waiting for it. */
@@ -219,7 +223,8 @@ function knownByNow(error: ToolError, state: string | undefined): ToolError {
 
 /** The text of a result for the model. */
 export function renderFetch(result: FetchResult): string {
-  const { error, paidSats, feeSats, heldSats } = result;
+  const { error, paidSats, feeSats, heldSats, progress } = result;
+  if (progress) return progress.message; // a result of an older version has none
   const remaining = remainingLine(result.remainingSats, result.remainingForHostSats);
   const fee = feeSats > 0 ? `Routing fee: ${feeSats} sats.` : "";
   if (result.status === null && error !== null) {

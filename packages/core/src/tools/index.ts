@@ -4,17 +4,18 @@
  */
 import type { L402Client } from "../client.ts";
 import { renderBalance, balanceTool, type BalanceTool } from "./balance.ts";
-import { fetchTool, renderFetch, type FetchTool } from "./fetch.ts";
+import { approvalQuestion } from "./approval.ts";
+import { fetchTool, preliminaryResult, renderFetch, type FetchTool } from "./fetch.ts";
 import type { ToolOptions } from "./options.ts";
 import { quoteTool, renderQuote, type QuoteTool } from "./quote.ts";
 import { renderSpendingReport, spendingReportTool, type SpendingReportTool } from "./spending-report.ts";
 import type { ToolResult } from "./tool.ts";
 
-export { balanceTool, fetchTool, quoteTool, spendingReportTool };
+export { approvalQuestion, balanceTool, fetchTool, preliminaryResult, quoteTool, spendingReportTool };
 export type { BalanceTool, FetchTool, QuoteTool, SpendingReportTool };
 export type { FetchArguments, FetchInput, NoInput, QuoteArguments, QuoteInput } from "./arguments.ts";
 export type { ToolOptions } from "./options.ts";
-export type { BalanceResult, FetchResult, L402Tool, QuoteResult, SpendingReportResult, ToolAnnotations, ToolContext, ToolError, ToolPage, ToolResult } from "./tool.ts";
+export type { ApprovalQuestion, BalanceResult, FetchResult, L402Tool, QuoteResult, SpendingReportResult, ToolAnnotations, ToolContext, ToolError, ToolPage, ToolProgress, ToolResult } from "./tool.ts";
 
 /** All four tools of a client. They share what they keep and their connections. */
 export function tools(client: L402Client, options?: ToolOptions): readonly [FetchTool, QuoteTool, BalanceTool, SpendingReportTool] {

@@ -1,6 +1,6 @@
 /** `l402_quote`: the price of a request, without paying it. */
 import type { L402Client } from "../client.ts";
-import { TRANSPORT } from "../request.ts";
+import { HOOKS } from "../request.ts";
 import { issuesOf, quoteInput, readRequest, type QuoteInput } from "./arguments.ts";
 import { readToolOptions, transportOf, type ToolOptions } from "./options.ts";
 import { roomOf } from "./room.ts";
@@ -32,7 +32,7 @@ export function quoteTool(client: L402Client, options?: ToolOptions): QuoteTool 
       try {
         signal?.throwIfAborted();
         const transport = await transportOf(client, settings);
-        const init = { ...request.init, ...(signal === undefined ? {} : { signal }), ...(transport === undefined ? {} : { [TRANSPORT]: transport }) };
+        const init = { ...request.init, ...(signal === undefined ? {} : { signal }), ...(transport === undefined ? {} : { [HOOKS]: { transport } }) };
         const quote = await client.quote(request.url.href, init);
         if (quote === null) return await result(client, request.url, {});
         return await result(client, request.url, {

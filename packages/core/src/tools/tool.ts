@@ -1,6 +1,7 @@
 /** What a tool is: defined once, free of any framework, and mapped by the adapters. */
 import type { z } from "zod";
 import type { Paid } from "../errors.ts";
+import type { PaymentIntent } from "../types.ts";
 
 /** Hints in the words of MCP; other frameworks may ignore them. */
 export interface ToolAnnotations {
@@ -22,6 +23,55 @@ export interface ToolContext {
   readonly signal?: AbortSignal | undefined;
   /** Whether a cause is a signal of the framework (such as an interrupt thrown in `approve`), to be thrown on as it is. */
   readonly rethrow?: ((cause: unknown) => boolean) | undefined;
+  /**
+   * Asked before each payment of this call, with the exact invoice, the hold already taken and after the client's own
+   * `approve`. `required`: the client wants a person's yes (`approveAbove`) and has nobody to ask. Only `true` goes on.
+   * A throw leaves the question open: nothing is held, and the same call under the same `idempotencyKey` goes on with the
+   * same invoice while that can be paid, else with a fresh one of another payment hash.
+   */
+  readonly approve?: ((intent: PaymentIntent, required: boolean) => boolean | Promise<boolean>) | undefined;
+  /** Told what the call waits for. It cannot change the outcome. */
+  readonly onProgress?: ((progress: ToolProgress) => unknown) | undefined;
+}
+
+/** What a call of `l402_fetch` waits for, in this order; a step that is not needed is left out. Plain JSON; no secret in it. */
+export interface ToolProgress {
+  type: "l402_progress";
+  tool: "l402_fetch";
+  /** `price`: the server's first answer. `approval`: a person. `payment`: the wallet. `body`: what was asked for. */
+  stage: "price" | "approval" | "payment" | "body";
+  /** 1 for `price` to 4 for `body`; it only rises. */
+  step: number;
+  host: string;
+  /** Price without routing fee; `null` while it is not known, or when nothing is paid. */
+  amountSats: number | null;
+  paymentHash: string | null;
+  /** One line for a person. */
+  message: string;
+}
+
+/** What a person is asked before a payment. Plain JSON; no secret in it. */
+export interface ApprovalQuestion {
+  type: "l402_approval";
+  host: string;
+  method: string;
+  url: string;
+  /** Price without routing fee. */
+  amountSats: number;
+  /** Most that the routing fee may add. */
+  maxFeeSats: number;
+  /** Left in the total budget besides this payment; `null` without one. */
+  remainingSats: number | null;
+  /** The payee's node, hex. */
+  payee: string;
+  /** What it is for, in the words of whoever wants the money. */
+  description: string;
+  /** Names the question: an answer counts for this invoice alone. */
+  paymentHash: string;
+  /** When the invoice runs out, ISO 8601. */
+  expiresAt: string;
+  /** All of it, in sentences. */
+  text: string;
 }
 
 /** Why a call failed. `paid`: whether money moved. */
@@ -87,6 +137,8 @@ export interface FetchResult extends ToolPage {
   /** Names the fence around the body; random. */
   fence: string;
   error: ToolError | null;
+  /** What the call waits for, where a framework shows results before they are complete; `null` in a complete one. */
+  progress: ToolProgress | null;
 }
 
 /** Outcome of `l402_quote`. `priceSats` is `null` when no L402 payment is asked for. */

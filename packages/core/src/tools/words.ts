@@ -80,6 +80,7 @@ export function nextStep(error: ToolError): string {
       return "Do not repeat this call as it is: it costs more than is allowed for one request. Tell the user the price.";
     case "approval_denied":
     case "approval_timeout":
+      if (error.retryable) return "Call again to have the user asked about the new invoice.";
       return "Do not ask again for the same purchase, unless the user says so.";
     case "payment_unknown":
       return "Do not try this again, neither with other arguments nor with another tool: it could be paid twice. Tell the user; it will be looked up.";

@@ -34,7 +34,12 @@ export function canonicalAddress(text: string): string | undefined {
 export function isPublicAddress(text: string): boolean {
   const address = parse(text);
   if (address === undefined || address.range() !== "unicast" || METADATA.has(address.toString())) return false;
-  return address.kind() === "ipv4" || (address as ipaddr.IPv6).match(GLOBAL_IPV6);
+  return address.kind() === "ipv4" || ((address as ipaddr.IPv6).match(GLOBAL_IPV6) && !isIsatap(address as ipaddr.IPv6));
+}
+
+/** RFC 5214 section 6.1: the last 32 bits are an IPv4 address, to which a machine with such an interface tunnels. */
+function isIsatap({ parts }: ipaddr.IPv6): boolean {
+  return ((parts[4] ?? 0) & 0xfdff) === 0 && parts[5] === 0x5efe;
 }
 
 /**

@@ -13,7 +13,10 @@ const OTHER_PROTOCOLS = new Set([
 ]);
 
 /** Suffixes that never are on the public internet (RFC 6761, 6762, 7686, 8375, ICANN's `.internal`). */
-const PRIVATE_SUFFIXES = ["localhost", "localdomain", "local", "internal", "home.arpa", "onion", "test", "invalid", "lan", "intranet", "corp", "home"];
+const PRIVATE_SUFFIXES = ["localhost", "localdomain", "localdomain6", "local", "internal", "home.arpa", "onion", "test", "invalid", "lan", "intranet", "private", "corp", "home"];
+
+/** What DNS can hold (RFC 1035 section 2.3.4, with the underscore); the URL parser lets more pass, such as `a'b(c).com`. */
+const HOST_NAME = /^(?=.{1,254}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?$/;
 
 export interface Rules {
   /** Whether the developer named this scheme, host and port. */
@@ -50,9 +53,10 @@ export function readRules(allowHosts: readonly string[] | undefined, allowPorts:
     isAllowed,
     mayConnect: (address, literal, allowed) => (allowed ? isNameableAddress(address, literal) : isPublicAddress(address)),
     check(url) {
-      if (url.protocol !== "https:" && url.protocol !== "http:") throw blocked(`${scheme(url)} URLs are not fetched.`, "Use https.");
+      if (url.protocol !== "https:" && url.protocol !== "http:") throw blocked("only https URLs are fetched.", "Use https.");
       if (url.username !== "" || url.password !== "") throw blocked("the URL contains credentials.", "Send them in a header.");
       const host = bareHost(url.hostname);
+      if (isIP(host) === 0 && !HOST_NAME.test(host)) throw blocked("the host is not a name that DNS could have.", "Check the URL.");
       const port = effectivePort(url.protocol, url.port);
       if (isAllowed(url.protocol, host, port)) return;
       if (url.protocol === "http:") throw blocked(`${url.host} was asked for over plain http.`, `Use https. ${allowHint(url.host)}`);
@@ -66,14 +70,10 @@ export function readRules(allowHosts: readonly string[] | undefined, allowPorts:
   };
 }
 
-function scheme(url: URL): string {
-  return url.protocol.slice(0, 20);
-}
-
-/** Names that are reserved for local use, those without a dot, which the machine's search list completes, and with empty labels. */
+/** Names that are reserved for local use, and those without a dot, which the machine's search list completes. */
 function isPrivateName(host: string): boolean {
-  const name = host.replace(/\.$/, "").toLowerCase();
-  return !name.includes(".") || name.split(".").includes("") || PRIVATE_SUFFIXES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));
+  const name = host.replace(/\.$/, "");
+  return !name.includes(".") || PRIVATE_SUFFIXES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));
 }
 
 /** Keys `protocol//host port`. */
@@ -101,6 +101,7 @@ function readAllowHost(entry: unknown): { hostname: string; port: number | undef
   const url = URL.parse(`http://${match[1]}`);
   if (url === null) return refuse("is not a valid host");
   const hostname = bareHost(url.hostname);
+  if (isIP(hostname) === 0 && !HOST_NAME.test(hostname)) return refuse("is not a valid host");
   if (isIP(hostname) !== 0 && !isNameableAddress(hostname, true)) return refuse("is an address that nothing may connect to");
   return { hostname, port };
 }
