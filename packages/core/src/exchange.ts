@@ -58,7 +58,7 @@ function redirected(hop: Hop, response: Response): Hop | undefined {
     throw new TransportError("transport_failed", `The server at ${hop.url.host} redirects to something that is not a URL.`);
   }
   if (url.protocol !== "https:" && url.protocol !== "http:") {
-    throw new TransportError("transport_blocked", `The server at ${hop.url.host} redirects to a ${url.protocol} URL, which is not followed.`);
+    throw new TransportError("transport_blocked", `The server at ${hop.url.host} redirects to a URL that is neither https nor http, which is not followed.`);
   }
   if (url.hash === "" && hop.url.hash !== "") url.hash = hop.url.hash;
   const toGet = (response.status === 303 && hop.method !== "GET" && hop.method !== "HEAD") || ((response.status === 301 || response.status === 302) && hop.method === "POST");
@@ -98,11 +98,15 @@ export async function send(
       const headers = new Headers(hop.headers);
       headers.set("authorization", `${credential.scheme} ${credential.credential}:${credential.preimage}`);
       init.headers = headers;
+      call.hooks.onShow?.(credential);
     }
     const response = await (call.hooks.transport ?? exchange.fetch)(hop.url.href, init);
     const next = call.redirect === "follow" ? redirected(hop, response) : undefined;
     if (next === undefined) return { response, hop, credential };
     discard(response, exchange.clock);
+    if (call.hooks.transport !== undefined && hop.url.protocol === "https:" && next.url.protocol === "http:") {
+      throw new TransportError("transport_blocked", `The server at ${hop.url.host} redirects from https to plain http, which is not followed.`);
+    }
     if (redirects >= REDIRECTS_MAX) {
       throw new TransportError("transport_limit", `The server at ${from.url.host} redirects more than ${REDIRECTS_MAX} times.`);
     }

@@ -4,6 +4,7 @@
  */
 import { TransportError } from "./errors.ts";
 import { readCallOptions, type Fetch, type L402RequestInit } from "./options.ts";
+import type { KeptCredential } from "./ports.ts";
 import type { PaymentIntent } from "./types.ts";
 
 /** Most bytes of a one-shot request body (stream, blob, form) that are buffered. */
@@ -23,6 +24,8 @@ export interface CallHooks {
   readonly approve?: ((intent: PaymentIntent, required: boolean) => boolean | Promise<boolean>) | undefined;
   /** Told what the call waits for from now on. */
   readonly onWait?: ((wait: CallWait) => unknown) | undefined;
+  /** Told of each credential before a server gets to see it, so that it can be taken out of what the server says. */
+  readonly onShow?: ((credential: KeptCredential) => unknown) | undefined;
 }
 
 export interface CallWait {

@@ -14,8 +14,8 @@ export interface Body {
 /** Media types that are text, whatever the server calls their charset. */
 const TEXT_TYPE = /^text\/|^application\/(?:[\w.+-]+\+)?(?:json|xml|yaml)$|^application\/(?:x-ndjson|ndjson|jsonl|json-seq|javascript|ecmascript|x-javascript|x-yaml|toml|sql|graphql|x-www-form-urlencoded|xhtml)|^(?:image|message)\/[\w.-]+\+xml$|^multipart\//;
 
-/** At most `maxBytes` of a body. A body that breaks off is what arrived of it; this never throws. */
-export async function readBody(response: Response, maxBytes: number, contentType: string | null, signal: AbortSignal | undefined, paymentHash: string | null): Promise<Body> {
+/** At most `maxBytes` of a body, its text through `conceal`. A body that breaks off is what arrived of it; this never throws. */
+export async function readBody(response: Response, maxBytes: number, contentType: string | null, signal: AbortSignal | undefined, conceal: (text: string) => string): Promise<Body> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   let truncated = false;
@@ -45,7 +45,7 @@ export async function readBody(response: Response, maxBytes: number, contentType
   const whole = !truncated && broken === null;
   const text = decode(bytes, whole, contentType);
   if (text === null) return { text, binary: { bytes: size, sha256: whole ? sha256Hex(bytes) : null }, truncated, broken };
-  return { text: withoutCredential(text, paymentHash), binary: null, truncated, broken };
+  return { text: conceal(text), binary: null, truncated, broken };
 }
 
 function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
@@ -77,24 +77,4 @@ function decoder(label: string): InstanceType<typeof TextDecoder> {
   } catch {
     return new TextDecoder("utf-8");
   }
-}
-
-/** Preimages looked for in one body. */
-const HASHES_MAX = 2_000;
-
-/** A server may send back the credential that it was shown; it goes neither to the model nor into a trace. */
-function withoutCredential(text: string, paymentHash: string | null): string {
-  let clean = text.replaceAll(/\b(L402|LSAT)(?:\s|%20|\+)+[\w+/=%\\.-]{16,}?(?::|%3A)[0-9a-f]{64}/gi, "$1 [credential removed]");
-  if (paymentHash === null) return clean;
-  const seen = new Set<string>();
-  for (const [hex] of clean.matchAll(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/gi)) {
-    if (seen.size === HASHES_MAX) break;
-    seen.add(hex);
-  }
-  for (const hex of seen) {
-    const bytes = new Uint8Array(32);
-    for (let index = 0; index < 32; index += 1) bytes[index] = Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16);
-    if (sha256Hex(bytes) === paymentHash) clean = clean.replaceAll(hex, "[preimage removed]");
-  }
-  return clean;
 }

@@ -1,6 +1,7 @@
 /** `l402_fetch`: asks, pays if it must and may, and gives the answer to a model, within bounds. */
 import type { L402Client } from "../client.ts";
 import { receiptOf } from "../credential.ts";
+import type { KeptCredential } from "../ports.ts";
 import { sha256Hex } from "../identity.ts";
 import { HOOKS, type CallHooks } from "../request.ts";
 import { fetchInput, fingerprint, issuesOf, readRequest, wholeNumber, type FetchInput, type ToolRequest } from "./arguments.ts";
@@ -8,6 +9,7 @@ import { readBody } from "./body.ts";
 import { readToolOptions, shelfOf, transportOf, type ToolOptions } from "./options.ts";
 import { progressOf } from "./progress.ts";
 import { amountsOf, roomOf } from "./room.ts";
+import { concealing } from "./secrets.ts";
 import type { Answer } from "./shelf.ts";
 import type { FetchResult, L402Tool, ToolContext, ToolError, ToolPage, ToolProgress } from "./tool.ts";
 import { fenced, invalidArguments, lines, mediaType, newFence, nextStep, plain, quoted, remainingLine, throwOn, toolErrorOf } from "./words.ts";
@@ -41,6 +43,7 @@ export function fetchTool(client: L402Client, options?: ToolOptions): FetchTool 
 
   const ask = async (request: ToolRequest, maxPriceSats: number | undefined, callKey: string | undefined, { signal, rethrow, approve, onProgress }: ToolContext): Promise<Answer | ToolError> => {
     let response: Response;
+    const shown: KeptCredential[] = [];
     const progress = progressOf(request.url.host, onProgress);
     try {
       signal?.throwIfAborted();
@@ -51,28 +54,30 @@ export function fetchTool(client: L402Client, options?: ToolOptions): FetchTool 
         ...(signal === undefined ? {} : { signal }),
         idempotencyKey: callKey,
         maxPriceSats,
-        [HOOKS]: { transport, approve, onWait: (wait) => progress(wait.stage, wait) } satisfies CallHooks,
+        [HOOKS]: { transport, approve, onWait: (wait) => progress(wait.stage, wait), onShow: (credential) => shown.push(credential) } satisfies CallHooks,
       };
       response = await client.fetch(request.url.href, init);
     } catch (error) {
       throwOn(error, rethrow);
-      return { ...toolErrorOf(error, signal), ...hashOf(error) };
+      const told = toolErrorOf(error, signal);
+      return { ...told, message: concealing(shown)(told.message), ...hashOf(error) };
     }
     progress("body");
+    const conceal = concealing(shown);
     const receipt = receiptOf(response);
     const paymentHash = receipt?.paymentHash ?? null;
     const contentType = response.headers.get("content-type");
-    const finalUrl = response.url !== "" && response.url !== request.url.href ? whereTo(response.url) : null;
+    const finalUrl = response.url !== "" && response.url !== request.url.href ? conceal(whereTo(response.url)) : null;
     return {
       url: request.url.href,
       finalUrl,
       status: response.status,
-      contentType: mediaType(contentType),
+      contentType: mediaType(contentType === null ? null : conceal(contentType)),
       paidSats: receipt?.paidSats ?? 0,
       feeSats: receipt?.feeSats ?? 0,
       reused: receipt?.reused ?? false,
       paymentHash,
-      ...(await readBody(response, settings.maxBytes, contentType, signal, paymentHash)),
+      ...(await readBody(response, settings.maxBytes, contentType, signal, conceal)),
     };
   };
 

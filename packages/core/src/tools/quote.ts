@@ -1,9 +1,11 @@
 /** `l402_quote`: the price of a request, without paying it. */
 import type { L402Client } from "../client.ts";
-import { HOOKS } from "../request.ts";
+import type { KeptCredential } from "../ports.ts";
+import { HOOKS, type CallHooks } from "../request.ts";
 import { issuesOf, quoteInput, readRequest, type QuoteInput } from "./arguments.ts";
 import { readToolOptions, transportOf, type ToolOptions } from "./options.ts";
 import { roomOf } from "./room.ts";
+import { concealing } from "./secrets.ts";
 import type { L402Tool, QuoteResult, ToolError } from "./tool.ts";
 import { invalidArguments, lines, nextStep, plain, quoted, remainingLine, throwOn, toolErrorOf } from "./words.ts";
 
@@ -29,23 +31,25 @@ export function quoteTool(client: L402Client, options?: ToolOptions): QuoteTool 
       if (!parsed.success) return result(client, undefined, { error: invalidArguments(issuesOf(parsed.error)) });
       const request = readRequest(parsed.data);
       if (typeof request === "string") return result(client, undefined, { error: invalidArguments(request) });
+      const shown: KeptCredential[] = [];
       try {
         signal?.throwIfAborted();
         const transport = await transportOf(client, settings);
-        const init = { ...request.init, ...(signal === undefined ? {} : { signal }), ...(transport === undefined ? {} : { [HOOKS]: { transport } }) };
+        const init = { ...request.init, ...(signal === undefined ? {} : { signal }), [HOOKS]: { transport, onShow: (credential) => shown.push(credential) } satisfies CallHooks };
         const quote = await client.quote(request.url.href, init);
         if (quote === null) return await result(client, request.url, {});
         return await result(client, request.url, {
           priceSats: quote.amountSats,
           priceMsat: quote.amountMsat,
           payee: quote.payee,
-          description: plain(quote.description, 300),
+          description: plain(concealing(shown)(quote.description), 300),
           expiresAt: new Date(quote.expiresAt).toISOString(),
           paymentHash: quote.paymentHash,
         });
       } catch (error) {
         throwOn(error, rethrow);
-        return result(client, request.url, { error: toolErrorOf(error, signal) });
+        const told = toolErrorOf(error, signal);
+        return result(client, request.url, { error: { ...told, message: concealing(shown)(told.message) } });
       }
     },
   };
