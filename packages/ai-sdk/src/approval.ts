@@ -6,6 +6,7 @@ import { approvalQuestion, type ApprovalQuestion, type FetchArguments, type Fetc
 export interface CallOptions {
   readonly toolCallId?: string;
   readonly abortSignal?: AbortSignal;
+  readonly messages?: readonly unknown[];
 }
 
 /** What `toolApproval` of the AI SDK 7 is answered with; `reason` is for the user. */
@@ -13,6 +14,9 @@ export interface ToolApprovalStatus {
   readonly type: "user-approval";
   readonly reason: string;
 }
+
+/** By tool: whether a call needs the user's approval. */
+export type ToolApproval<Tools> = { [Name in keyof Tools]?: (input: unknown, options: { readonly toolCallId: string; readonly messages: readonly unknown[] }) => Promise<ToolApprovalStatus | undefined> };
 
 /** The question that a call of this tool needs answered before it may pay; `undefined` when it needs none. */
 type Ask = (input: FetchArguments, options: CallOptions) => Promise<ApprovalQuestion | undefined>;
@@ -24,15 +28,13 @@ const ASK: unique symbol = Symbol.for("@l402-tools/ai-sdk/ask") as never;
  * each payment above the client's `approveAbove`, with price, host and payee as the reason. To learn the price the call
  * is made up to its payment; nothing is paid or held meanwhile, and the answer counts for that invoice alone.
  */
-export function toolApproval<Tools extends Record<string, unknown>>(
-  tools: Tools,
-): { [Name in keyof Tools]?: (input: unknown, options: { readonly toolCallId: string }) => Promise<ToolApprovalStatus | undefined> } {
-  const asking: { [Name in keyof Tools]?: (input: unknown, options: { readonly toolCallId: string }) => Promise<ToolApprovalStatus | undefined> } = {};
+export function toolApproval<Tools extends Record<string, unknown>>(tools: Tools): ToolApproval<Tools> {
+  const asking: ToolApproval<Tools> = {};
   for (const [name, tool] of Object.entries(tools)) {
     const ask = (tool as { [ASK]?: Ask } | null)?.[ASK];
     if (ask === undefined) continue;
-    asking[name as keyof Tools] = async (input, { toolCallId }) => {
-      const question = await ask(input as FetchArguments, { toolCallId });
+    asking[name as keyof Tools] = async (input, options) => {
+      const question = await ask(input as FetchArguments, options);
       return question === undefined ? undefined : { type: "user-approval", reason: question.text };
     };
   }
@@ -90,7 +92,7 @@ export function approvable(
   const keyOf = (toolCallId: string): string => JSON.stringify([conversation, toolCallId]);
   const callOf = (input: FetchArguments, toolCallId: string): string => JSON.stringify([conversation, toolCallId, Object.entries(input).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
-  const execute = (input: FetchArguments, { toolCallId, abortSignal }: CallOptions = {}): Promise<FetchResult> & AsyncIterable<FetchResult> =>
+  const execute = (input: FetchArguments, { toolCallId, abortSignal, messages }: CallOptions = {}): Promise<FetchResult> & AsyncIterable<FetchResult> =>
     withProgress(input.url, async (onProgress) => {
       if (toolCallId === undefined) return definition.execute(input, { signal: abortSignal, onProgress });
       const call = callOf(input, toolCallId);
@@ -103,7 +105,8 @@ export function approvable(
       // Run after a question, this call has the user's yes: the AI SDK runs it only then.
       const isApproved = ({ paymentHash }: PaymentIntent, required: boolean): boolean => !required || question?.paymentHash === paymentHash;
       const result = await definition.execute(input, { idempotencyKey: keyOf(toolCallId), signal: abortSignal, onProgress, approve: isApproved });
-      return question !== undefined && result.error?.code === "approval_denied" ? { ...result, error: TOO_LATE } : result;
+      const wasAsked = question !== undefined || isAnswered(messages, toolCallId);
+      return wasAsked && result.error?.code === "approval_denied" ? { ...result, error: TOO_LATE } : result;
     });
 
   const findPrice = async (input: FetchArguments, toolCallId: string, signal: AbortSignal | undefined): Promise<ApprovalQuestion | undefined> => {
@@ -124,12 +127,12 @@ export function approvable(
     }
   };
 
-  /** One question a call: the AI SDK asks again when it has the answer. */
-  const ask: Ask = async (input, { toolCallId, abortSignal }) => {
+  const ask: Ask = async (input, { toolCallId, abortSignal, messages }) => {
     if (toolCallId === undefined) return undefined;
     const call = callOf(input, toolCallId);
+    // The AI SDK asks once more when it has the answer. What the user saw is then not replaced by another invoice.
     const known = asked.get(call);
-    if (known !== undefined) return known;
+    if (known !== undefined || isAnswered(messages, toolCallId)) return known;
     const found = findPrice(input, toolCallId, abortSignal);
     put(asked, call, found);
     const question = await found;
@@ -139,7 +142,9 @@ export function approvable(
   };
 
   if (!client.needsApprover) return { execute };
-  return { execute, needsApproval: async (input: FetchArguments, options: CallOptions) => (await ask(input, options)) !== undefined, [ASK]: ask };
+  // The AI SDK 6 takes back the yes to a call that needs none any more.
+  const needsApproval = async (input: FetchArguments, options: CallOptions): Promise<boolean> => (await ask(input, options)) !== undefined || (options.toolCallId !== undefined && isAnswered(options.messages, options.toolCallId));
+  return { execute, needsApproval, [ASK]: ask };
 }
 
 /**
@@ -169,4 +174,21 @@ function withProgress(url: string, run: (onProgress: (progress: ToolProgress) =>
       yield await result;
     },
   });
+}
+
+/** Whether the history ends with the user's answer about this call. */
+function isAnswered(messages: readonly unknown[] | undefined, toolCallId: string): boolean {
+  const parts = (message: unknown): readonly Part[] => {
+    const content = (message as { content?: unknown } | undefined)?.content;
+    return Array.isArray(content) ? (content as Part[]) : [];
+  };
+  const answers = parts(messages?.at(-1)).filter(({ type }) => type === "tool-approval-response");
+  const requests = answers.length === 0 ? [] : (messages ?? []).flatMap(parts).filter((part) => part.type === "tool-approval-request" && part.toolCallId === toolCallId);
+  return requests.some((request) => answers.some(({ approvalId }) => approvalId === request.approvalId));
+}
+
+interface Part {
+  readonly type?: unknown;
+  readonly toolCallId?: unknown;
+  readonly approvalId?: unknown;
 }

@@ -23,7 +23,7 @@ import type { Tool } from "ai";
 import type { z } from "zod";
 import { approvable, type CallOptions } from "./approval.ts";
 
-export { toolApproval, type ToolApprovalStatus } from "./approval.ts";
+export { toolApproval, type ToolApproval, type ToolApprovalStatus } from "./approval.ts";
 export type { ApprovalQuestion, BalanceResult, FetchArguments, FetchResult, QuoteArguments, QuoteResult, SpendingReportResult, ToolError, ToolOptions, ToolProgress, ToolResult } from "@l402-tools/core/tools";
 
 export interface AiSdkToolOptions extends ToolOptions {

@@ -8,7 +8,8 @@ export function approvalQuestion(intent: PaymentIntent): ApprovalQuestion {
   const { method, amountSats, maxFeeSats, remainingSats, paymentHash } = intent;
   const host = plain(intent.host, 253);
   const url = plain(intent.url, 300);
-  const payee = plain(intent.payee, 66);
+  // 33 bytes in hex, read from a checked signature; too long a run for `plain`.
+  const payee = /^[0-9a-f]{66}$/.test(intent.payee) ? intent.payee : "unknown";
   const description = plain(intent.description, 300);
   const text = [
     `Pay ${amountSats} sats to ${host}${maxFeeSats > 0 ? ` (and up to ${maxFeeSats} sats of routing fee)` : ""} for ${plain(method, 20)} ${quoted(intent.url, 300)}?`,
