@@ -9,6 +9,7 @@ export default defineConfig({
   platform: "node",
   target: "node22.13",
   fixedExtension: false,
+  dts: { entry: ["src/index.ts"] },
   sourcemap: true,
   define: { __VERSION__: JSON.stringify(version) },
 });
