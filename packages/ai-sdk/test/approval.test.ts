@@ -94,7 +94,7 @@ function chat({ ai, model, name }: Version, it: World, client: L402Client = it.c
     ask: (...paths: string[]) => turn(paths.map((path) => ({ id: `call-${path}`, url: `${it.paywall.url}${path}` }))),
     /** Answers of the user, by path. */
     answer: (asked: Answer, answers: Record<string, boolean>) => {
-      history.push({ role: "tool", content: requests(asked).map(({ approvalId, toolCall }) => ({ type: "tool-approval-response", approvalId, approved: answers[(toolCall?.toolCallId as string).slice(5)] })) });
+      history.push({ role: "tool", content: requests(asked).map(({ approvalId, toolCall }) => ({ type: "tool-approval-response", approvalId, approved: answers[(toolCall as { toolCallId: string }).toolCallId.slice(5)] })) });
       return turn([]);
     },
     again: () => turn([]),

@@ -24,9 +24,8 @@ function progress(terminal: Terminal, interrupt: Interrupt): (event: L402Event) 
   };
 }
 
-function approval(terminal: Terminal, aboveSats: number, interrupt: Interrupt): (intent: PaymentIntent) => Promise<boolean> {
+function approval(terminal: Terminal, interrupt: Interrupt): (intent: PaymentIntent) => Promise<boolean> {
   return async (intent) => {
-    if (intent.amountMsat <= aboveSats * 1_000) return true;
     if (hasPerson(terminal.io)) return ask(intent, terminal.io, interrupt.signal);
     terminal.warn(`This payment of ${sats(intent.amountSats)} to ${intent.host} needs a person's yes, and there is no terminal to ask at.`);
     return false;
@@ -120,7 +119,7 @@ ${REQUEST_HELP}
         store,
         fetch,
         onEvent: progress(terminal, interrupt),
-        ...(askAbove === undefined ? {} : { approve: approval(terminal, askAbove, interrupt) }),
+        ...(askAbove === undefined ? {} : { approveAbove: askAbove, approve: approval(terminal, interrupt) }),
       }),
     );
 
