@@ -21,7 +21,7 @@ async function run(): Promise<number> {
   process.on("warning", (warning) => {
     if (warning.name !== "ExperimentalWarning" || !warning.message.includes("SQLite")) for (const show of shown) show(warning);
   });
-  // Whoever reads may stop reading: each write that matters is answered for where it is made.
+  // Whoever reads may stop reading (`| head`), which ends nothing: each write that matters is answered for where it is made.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
   const { main } = await import("./main.ts");

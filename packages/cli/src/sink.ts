@@ -7,7 +7,8 @@ import type { Terminal } from "./terminal.ts";
 
 export interface Sink {
   readonly file: string | undefined;
-  write(chunk: Uint8Array): Promise<void>;
+  /** `false`: nobody reads on. */
+  write(chunk: Uint8Array): Promise<boolean>;
   /** All of it is written. */
   end(): Promise<void>;
   /** Nothing was written: a file that was not there before goes away again. */
@@ -22,10 +23,10 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u20
 function screen(terminal: Terminal): Sink {
   const decoder = new TextDecoder();
   let altered = false;
-  const show = async (text: string): Promise<void> => {
+  const show = (text: string): Promise<boolean> => {
     const safe = text.replaceAll(CONTROL, "\ufffd");
     altered ||= safe !== text;
-    await terminal.write(safe);
+    return terminal.write(safe);
   };
   return {
     file: undefined,
@@ -72,6 +73,7 @@ export async function openSink(path: string | undefined, terminal: Terminal): Pr
       await start();
       // One call may write a part only.
       for (let done = 0; done < chunk.length; ) done += (await handle.write(chunk, done)).bytesWritten;
+      return true;
     },
     end: start,
     async close() {

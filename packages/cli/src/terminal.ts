@@ -1,5 +1,4 @@
 /** Where output goes: results to stdout, everything else to stderr. */
-import { once } from "node:events";
 import type { Readable } from "node:stream";
 import type { WriteStream } from "node:tty";
 import { failureOf, UsageError, type Failure } from "./errors.ts";
@@ -31,6 +30,7 @@ export class Terminal {
   readonly jsonErrors: boolean;
   readonly quiet: boolean;
   readonly paint: Paint;
+  #isLeft = false;
 
   constructor(io: Io, style: Style) {
     this.io = io;
@@ -50,13 +50,18 @@ export class Terminal {
   }
 
   /** The result: JSON, or lines for a person. */
-  result(value: unknown, lines: () => readonly string[]): Promise<void> {
-    return this.write(this.json ? `${json(value, 2)}\n` : lines().map((line) => `${line}\n`).join(""));
+  async result(value: unknown, lines: () => readonly string[]): Promise<void> {
+    await this.write(this.json ? `${json(value, 2)}\n` : lines().map((line) => `${line}\n`).join(""));
   }
 
-  /** Waits until stdout takes more. */
-  async write(chunk: string | Uint8Array): Promise<void> {
-    if (chunk.length > 0 && !this.io.stdout.write(chunk)) await once(this.io.stdout as WriteStream, "drain");
+  /** Waits until stdout has taken it. `false`: whoever read it has gone (`| head`), and what comes is dropped. */
+  async write(chunk: string | Uint8Array): Promise<boolean> {
+    if (chunk.length > 0 && !this.#isLeft) {
+      const error = await new Promise<Error | null | undefined>((written) => this.io.stdout.write(chunk, written));
+      this.#isLeft = (error as { code?: string } | null | undefined)?.code === "EPIPE";
+      if (error && !this.#isLeft) throw error;
+    }
+    return !this.#isLeft;
   }
 
   /** Progress and remarks. */

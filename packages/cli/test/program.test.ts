@@ -1,8 +1,10 @@
 /** The program around the commands: help, settings, terminals, and what is never shown. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { chmod, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { sqliteStore } from "@l402-tools/stores/sqlite";
 import { walletFromEnv } from "@l402-tools/wallets/env";
 import { describe, expect, test } from "vitest";
 import { PASSWORD } from "../../wallets/test/fakes/phoenixd.ts";
@@ -228,3 +230,50 @@ test("no secret is in any output of any command", async () => {
   const secrets = [PASSWORD, key, "canary", ...credentials, ...place.paywall.sales.map(({ invoice }) => invoice), ...hashes.map((hash) => place.paywall.payee.preimageOf(hash))];
   for (const one of secrets) expect(seen.includes(one), `an output has ${one.slice(0, 30)}`).toBe(false);
 }, 120_000);
+
+test("whoever reads may stop reading: nothing is said about it, and the exit code is that of what was done", async () => {
+  const place = await createPlace({ ...WEATHER, "/image": { priceSats: 5, body: new Uint8Array(3_000_000) } });
+  const url = `${place.paywall.url}/image`;
+  const unread = ["stdout"] as const;
+  const bought = await place.run(["fetch", url], { unread });
+  expect(bought).toMatchObject({ code: 0, stderr: expect.stringContaining("Paid 5 sats") as string });
+  expect(bought.stderr).not.toContain("Error");
+  expect((await place.run(["fetch", url])).bytes).toHaveLength(3_000_000);
+  expect(place.paywall.paidSales).toHaveLength(1);
+
+  const store = sqliteStore({ path: place.ledger });
+  for (let number = 0; number < 50; number += 1) {
+    const paymentHash = number.toString(16).padStart(64, "0");
+    await store.reserve({
+      payment: {
+        paymentHash, leaseUntil: Date.now() + 3_600_000, budgetId: "default", scopes: ["default"], requestKey: paymentHash, url: `https://api.example.com/${"long".repeat(1_000)}`, method: "GET", origin: "https://api.example.com",
+        host: "api.example.com", path: "/x", amountMsat: 1n, payee: "02".repeat(33), wallet: "phoenixd", invoice: "lnbcrt1", expiresAt: Date.now(), scheme: "L402", credential: "x", owner: "a/1",
+      },
+      maxFeeMsat: 0n,
+      minFeeMsat: 0n,
+      limits: [],
+    });
+  }
+  await store.close();
+  for (const [args, code] of [[["--help"], 0], [["--version"], 0], [["report"], 0], [["payments"], 0], [["payments", "--table"], 0], [["holds"], 0], [["credentials", "list"], 0], [["verify"], 0]] as const) {
+    expect(await place.run(args, { unread }), args.join(" ")).toMatchObject({ code, stderr: "" });
+  }
+  expect(await place.run(["recover"], { unread })).toMatchObject({ code: 5 });
+  expect(await place.run(["fetch", `${place.paywall.url}/nowhere`], { unread })).toMatchObject({ code: 8 });
+
+  // Neither of the two is read, long before the payment is made: it is booked all the same.
+  expect(await place.run(["fetch", `${place.paywall.url}/weather`], { unread: ["stdout", "stderr"] })).toMatchObject({ code: 0 });
+  expect(await place.run(["fetch", `${place.paywall.url}/weather`])).toMatchObject({ code: 0, stdout: '{"sunny":true}' });
+  expect(place.paywall.paidSales).toHaveLength(2);
+});
+
+test.runIf(existsSync("/dev/full"))("output that cannot be written for another reason is an error", async () => {
+  const place = await createPlace({});
+  const full = openSync("/dev/full", "w");
+  const child = spawn(process.execPath, [BIN, "--help"], { cwd: place.dir, env: place.env, stdio: ["ignore", full, "pipe"] });
+  let told = "";
+  child.stderr?.on("data", (chunk: Buffer) => (told += String(chunk)));
+  const [code] = (await once(child, "close")) as [number];
+  closeSync(full);
+  expect({ code, told }).toEqual({ code: 1, told: expect.stringContaining("ENOSPC") as string });
+});

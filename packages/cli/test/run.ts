@@ -24,6 +24,13 @@ export interface Running {
   readonly ended: Promise<Ended>;
 }
 
+export interface RunOptions {
+  readonly env?: Record<string, string | undefined>;
+  readonly input?: string;
+  /** Outputs that nobody reads. */
+  readonly unread?: readonly ("stdout" | "stderr")[];
+}
+
 export interface Place {
   readonly dir: string;
   readonly ledger: string;
@@ -36,8 +43,8 @@ export interface Place {
   /** Everything that any run of this place wrote. */
   readonly output: string[];
   file(name: string, content: string): Promise<string>;
-  start(args: readonly string[], options?: { env?: Record<string, string | undefined>; input?: string }): Running;
-  run(args: readonly string[], options?: { env?: Record<string, string | undefined>; input?: string }): Promise<Ended>;
+  start(args: readonly string[], options?: RunOptions): Running;
+  run(args: readonly string[], options?: RunOptions): Promise<Ended>;
 }
 
 const BASE = Object.fromEntries(Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "LANG", "SystemRoot"].includes(name)));
@@ -72,12 +79,13 @@ export async function createPlace(routes: PaywallOptions["routes"], options: Par
       await writeFile(join(dir, name), content, { mode: 0o600 });
       return join(dir, name);
     },
-    start(args, { env: more = {}, input } = {}) {
+    start(args, { env: more = {}, input, unread = [] } = {}) {
       const all: Record<string, string | undefined> = { ...BASE, ...env, ...more };
       for (const name of Object.keys(all)) if (all[name] === undefined) delete all[name];
       const child = spawn(process.execPath, [BIN, ...args], { cwd: dir, env: all, stdio: ["pipe", "pipe", "pipe"] });
       children.add(child);
       child.stdin.on("error", () => {}).end(input ?? "");
+      for (const output of unread) child[output].destroy();
       const out: Buffer[] = [];
       const err: Buffer[] = [];
       child.stdout.on("data", (chunk: Buffer) => out.push(chunk));

@@ -64,7 +64,7 @@ async function deliver(response: Response, sink: Sink): Promise<Delivery> {
   try {
     if (response.body !== null) {
       for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-        await sink.write(chunk);
+        if (!(await sink.write(chunk))) break;
         bytes += chunk.length;
       }
     }
