@@ -104,6 +104,7 @@ export function readable(error: unknown): unknown {
     if (at instanceof TransportError) return at;
     const { code } = at as { code?: unknown };
     if (code === "UND_ERR_HEADERS_OVERFLOW") return limit("The response headers are longer than maxHeaderBytes.");
+    if (at.message.startsWith("too many content-encodings")) return limit("The body is compressed more than once.");
     if (code === "UND_ERR_RES_EXCEEDED_MAX_SIZE") return limit("The body is longer than maxBodyBytes.");
     if (at.message === "bad port") return new TransportError("transport_blocked", "Blocked: the Fetch standard closes this port to all requests. Serve on another.");
   }
