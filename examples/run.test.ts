@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 
 const here = import.meta.dirname;
 const stories = readdirSync(here, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && !["node_modules", "demo"].includes(entry.name) && !entry.name.startsWith("."))
+  .filter((entry) => entry.isDirectory() && !["node_modules", "demo", "nextjs-chat"].includes(entry.name) && !entry.name.startsWith("."))
   .map(({ name }) => name);
 
 test.each(stories)("%s runs, and says what it shows", { timeout: 120_000 }, async (story) => {

@@ -1,0 +1,51 @@
+import type { ChatMessage, ChatPart, Question } from "@/lib/messages";
+import { placeOf, sats } from "@/lib/format";
+import { Tag, Wallet } from "./icons";
+import { Prose } from "./prose";
+import { Purchase } from "./purchase";
+
+type OnAnswer = (approvalId: string, approved: boolean) => void;
+
+/** `live`: the server is at work on it. */
+export function Message({ message, live, onAnswer }: { message: ChatMessage; live: boolean; onAnswer: OnAnswer }) {
+  const questions = new Map(message.parts.flatMap((part) => (part.type === "data-l402-approval" ? [[part.data.toolCallId, part.data] as const] : [])));
+  return (
+    <article className={`message ${message.role}`}>
+      <h3 className="hidden">{message.role === "user" ? "You" : "Assistant"}</h3>
+      {message.parts.map((part, at) => (
+        <Part key={at} part={part} questions={questions} live={live} onAnswer={onAnswer} />
+      ))}
+    </article>
+  );
+}
+
+function Part({ part, questions, live, onAnswer }: { part: ChatPart; questions: ReadonlyMap<string, Question>; live: boolean; onAnswer: OnAnswer }) {
+  switch (part.type) {
+    case "text":
+      return part.text === "" ? null : (
+        <div className="prose">
+          <Prose text={part.text} />
+        </div>
+      );
+    case "tool-l402_fetch":
+      return <Purchase part={part} question={questions.get(part.toolCallId)} live={live} onAnswer={onAnswer} />;
+    case "tool-l402_quote": {
+      const { path } = placeOf(part.input?.url);
+      const price = part.state === "output-available" ? part.output.priceSats : undefined;
+      return (
+        <p className="note">
+          <Tag /> {price === undefined ? `Asking what ${path} costs` : `Asked what ${path} costs: ${price === null ? "nothing" : sats(price)}`}
+        </p>
+      );
+    }
+    case "tool-l402_balance":
+    case "tool-l402_spending_report":
+      return (
+        <p className="note">
+          <Wallet /> {part.state === "output-available" ? "Looked at the budget" : "Looking at the budget"}
+        </p>
+      );
+    default:
+      return null;
+  }
+}

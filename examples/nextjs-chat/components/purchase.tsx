@@ -1,0 +1,210 @@
+import type { ReactNode } from "react";
+import { ends, placeOf, sats, timeOf } from "@/lib/format";
+import type { FetchPart, Question } from "@/lib/messages";
+import { Bolt, Check, Chevron, Cross } from "./icons";
+
+interface PurchaseProps {
+  readonly part: FetchPart;
+  readonly question: Question | undefined;
+  /** The server is at work on it. */
+  readonly live: boolean;
+  readonly onAnswer: (approvalId: string, approved: boolean) => void;
+}
+
+/** One call of `l402_fetch`, from the price to the receipt. */
+export function Purchase({ part, question, live, onAnswer }: PurchaseProps) {
+  const { host, path } = placeOf(part.input?.url);
+  switch (part.state) {
+    case "input-streaming":
+    case "input-available":
+      return live ? <Running path={path} step={1} /> : <Left path={path} />;
+    case "approval-requested":
+      return <Approval path={path} question={question} reason={part.approval.requestReason} onAnswer={(approved) => onAnswer(part.approval.id, approved)} />;
+    case "approval-responded":
+      if (!part.approval.approved) return <Declined path={path} amountSats={question?.amountSats} />;
+      return <Running path={path} step={live ? 3 : 2} doing={live ? undefined : "You said yes; the other question is open"} amountSats={question?.amountSats} />;
+    case "output-denied":
+      return <Declined path={path} amountSats={question?.amountSats} />;
+    case "output-error":
+      return <Outcome tone="bad" title="It failed" path={path} text={part.errorText} />;
+    case "output-available": {
+      const { output } = part;
+      if (part.preliminary === true || output.progress !== null) {
+        if (!live) return <Left path={path} />;
+        // What was answered is not waited for.
+        const step = Math.max(output.progress?.step ?? 1, part.approval?.approved === true ? 3 : 1);
+        return <Running path={path} step={step} amountSats={output.progress?.amountSats ?? question?.amountSats} />;
+      }
+      if (output.paidSats === 0 && output.error !== null) {
+        const title = output.error.paid === "unknown" ? "Payment not known yet" : output.error.code === "budget_exceeded" ? "Beyond the budget" : "Not bought";
+        return <Outcome tone="bad" title={title} path={path} text={output.error.message} amount={output.error.paid === "unknown" ? `${output.heldSats} held` : "0 sats paid"} />;
+      }
+      return <Receipt path={path} host={host} output={output} question={question} />;
+    }
+  }
+}
+
+const STEPS = [
+  { name: "Price", doing: "Asking for the price" },
+  { name: "Approval", doing: "Waiting for a yes" },
+  { name: "Payment", doing: "Paying" },
+  { name: "Answer", doing: "Waiting for the answer" },
+] as const;
+
+/** What a running call waits for. */
+function Running({ path, step, doing = STEPS[step - 1]?.doing ?? "", amountSats }: { path: string; step: number; doing?: string | undefined; amountSats?: number | undefined }) {
+  return (
+    <section className="card running" aria-label={`Purchase of ${path}`}>
+      <Head icon={<span className="spinner" />} title={doing} path={path} amount={amountSats === undefined ? undefined : sats(amountSats)} />
+      <ol className="steps" aria-hidden="true">
+        {STEPS.map(({ name }, at) => (
+          <li key={name} data-state={at + 1 < step ? "done" : at + 1 === step ? "now" : "next"}>
+            {name}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+interface ApprovalProps {
+  readonly path: string;
+  readonly question: Question | undefined;
+  readonly reason: string | undefined;
+  readonly onAnswer: (approved: boolean) => void;
+}
+
+/** The question: how much, to whom, for what. What the seller says of it stands in quotation marks. */
+function Approval({ path, question, reason, onAnswer }: ApprovalProps) {
+  const price = question === undefined ? "" : sats(question.amountSats);
+  return (
+    <section className="card approval" role="group" aria-label={`Approve ${price} for ${path}?`} tabIndex={-1} data-question data-testid="approval">
+      {question === undefined ? (
+        <p className="asking">{reason}</p>
+      ) : (
+        <>
+          <header className="asking">
+            <span className="badge">
+              <Bolt size={13} /> Needs your yes
+            </span>
+            <span className="faint">offer ends {timeOf(question.expiresAt)}</span>
+          </header>
+          <p className="price">
+            <strong>{question.amountSats.toLocaleString("en-US")}</strong> sats <span className="faint">+ up to {question.maxFeeSats} fee</span>
+          </p>
+          <p className="purpose">“{question.description === "" ? "no description" : question.description}”</p>
+          <dl className="facts">
+            <dt>Seller</dt>
+            <dd data-testid="host">{placeOf(question.url).host}</dd>
+            <dt>Request</dt>
+            <dd>
+              {question.method} {placeOf(question.url).path}
+            </dd>
+            <dt>Payee</dt>
+            <dd data-testid="payee" title={question.payee}>
+              {ends(question.payee)}
+            </dd>
+            {question.remainingSats !== null && (
+              <>
+                <dt>Left after it</dt>
+                <dd>{sats(question.remainingSats)}</dd>
+              </>
+            )}
+          </dl>
+        </>
+      )}
+      <div className="answers">
+        <button type="button" className="deny" onClick={() => onAnswer(false)}>
+          Deny
+        </button>
+        <button type="button" className="approve" onClick={() => onAnswer(true)}>
+          Approve {price}
+        </button>
+      </div>
+    </section>
+  );
+}
+
+/** The page stopped to wait; a payment that was on its way goes on. */
+function Left({ path }: { path: string }) {
+  return <Outcome tone="no" title="Stopped" path={path} text="The budget shows what was paid." />;
+}
+
+function Declined({ path, amountSats }: { path: string; amountSats: number | undefined }) {
+  return <Outcome tone="no" title="You said no" path={path} amount={amountSats === undefined ? "Not paid" : `${sats(amountSats)} not paid`} />;
+}
+
+function Outcome({ tone, title, path, text, amount }: { tone: "bad" | "no"; title: string; path: string; text?: string; amount?: string }) {
+  return (
+    <section className={`card outcome ${tone}`} aria-label={`Purchase of ${path}`} data-testid="refusal">
+      <Head icon={<Cross />} title={title} path={path} amount={amount} />
+      {text !== undefined && <p className="why">{text}</p>}
+    </section>
+  );
+}
+
+type FetchOutput = Extract<FetchPart, { state: "output-available" }>["output"];
+
+function Receipt({ path, host, output, question }: { path: string; host: string; output: FetchOutput; question: Question | undefined }) {
+  const { paidSats, feeSats, reused, status, contentType, totalChars, paymentHash } = output;
+  const paid = paidSats > 0;
+  const title = paid ? "Bought" : reused ? "Bought before" : "Free";
+  return (
+    <details className="card receipt" data-testid="receipt" data-paid={paidSats} data-fee={feeSats}>
+      <summary>
+        <Head
+          icon={<Check />}
+          title={title}
+          path={path}
+          amount={
+            paid ? (
+              <>
+                {sats(paidSats)} {feeSats > 0 && <span className="faint">+ {feeSats} fee</span>}
+              </>
+            ) : (
+              "0 sats"
+            )
+          }
+        />
+        <Chevron />
+      </summary>
+      <dl className="facts">
+        <dt>Seller</dt>
+        <dd>{host}</dd>
+        {question !== undefined && (
+          <>
+            <dt>For</dt>
+            <dd className="words">“{question.description}”</dd>
+            <dt>Payee</dt>
+            <dd title={question.payee}>{ends(question.payee)}</dd>
+          </>
+        )}
+        {paymentHash !== null && (
+          <>
+            <dt>Payment hash</dt>
+            <dd title={paymentHash}>{ends(paymentHash)}</dd>
+          </>
+        )}
+        <dt>Answer</dt>
+        <dd>
+          HTTP {status}
+          {contentType === null ? "" : `, ${contentType}`}
+          {totalChars === null ? "" : `, ${totalChars} characters`}
+        </dd>
+      </dl>
+    </details>
+  );
+}
+
+function Head({ icon, title, path, amount }: { icon: ReactNode; title: string; path: string; amount?: ReactNode }) {
+  return (
+    <header className="head">
+      <span className="disc">{icon}</span>
+      <span className="what">
+        <strong>{title}</strong>
+        <span className="path">{path}</span>
+      </span>
+      {amount !== undefined && <span className="amount">{amount}</span>}
+    </header>
+  );
+}

@@ -1,0 +1,112 @@
+/** A model that is a script: it knows a few intents, calls the tools, and says what came of it. No key, no network, no chance. */
+import type { LanguageModel } from "ai";
+import { catalogue, type Item } from "./catalogue";
+
+type Model = Extract<LanguageModel, { specificationVersion: "v4" }>;
+type Prompt = Parameters<Model["doStream"]>[0]["prompt"];
+type StreamPart = Awaited<ReturnType<Model["doStream"]>>["stream"] extends ReadableStream<infer Part> ? Part : never;
+
+interface Call {
+  readonly name: "l402_fetch" | "l402_quote" | "l402_balance";
+  readonly input: { readonly url?: string };
+}
+/** A call that was made, with what the tool said to the model. */
+interface Done extends Call {
+  readonly text: string;
+  readonly denied: boolean;
+}
+
+export function scriptedModel(origin: string): Model {
+  return {
+    specificationVersion: "v4",
+    provider: "l402-tools",
+    modelId: "script",
+    supportedUrls: {},
+    doStream: async ({ prompt, abortSignal }) => {
+      const parts = speak(turn(origin, prompt), abortSignal);
+      const pull = async (controller: ReadableStreamDefaultController<StreamPart>): Promise<void> => {
+        const { done, value } = await parts.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      };
+      return { stream: new ReadableStream<StreamPart>({ pull }) };
+    },
+    doGenerate: () => Promise.reject(new Error("The script only streams.")),
+  };
+}
+
+/** What to do next: either there are calls to make, or their results are here. */
+function turn(origin: string, prompt: Prompt): { text: string; calls: readonly Call[] } {
+  const at = prompt.findLastIndex(({ role }) => role === "user");
+  const done = callsSince(prompt.slice(at + 1));
+  return done.length > 0 ? { text: answer(done), calls: [] } : plan(origin, textOf(prompt[at]));
+}
+
+function plan(origin: string, question: string): { text: string; calls: readonly Call[] } {
+  const items = catalogue.filter(({ means }) => means.test(question));
+  const call = (name: Call["name"], item: Item): Call => ({ name, input: { url: origin + item.path } });
+  if (/\b(left|balance|budget|spent|remain)/i.test(question)) return { text: "", calls: [{ name: "l402_balance", input: {} }] };
+  if (items.length === 0) {
+    return { text: "I can buy **weather** for Lisbon, **freight rates**, and **satellite reports** on the ports of Sines and Leixões. I can also tell what something costs, and how much is left.", calls: [] };
+  }
+  if (/\b(costs?|price|how much (is|are|for|does|do|would))\b/i.test(question)) return { text: "", calls: items.map((item) => call("l402_quote", item)) };
+  return { text: items.length === 1 ? items[0]!.lead : "I need a report on each of them. Let me see what they cost.", calls: items.map((item) => call("l402_fetch", item)) };
+}
+
+function answer(done: readonly Done[]): string {
+  const said = done.map((call) => {
+    const item = catalogue.find(({ path }) => call.input.url?.endsWith(path));
+    const name = item === undefined ? "that" : `“${item.title}”`;
+    if (call.denied) return `I did not buy ${name}, as you wished. Nothing was paid for it.`;
+    if (call.name === "l402_balance") {
+      const [left, total] = [...call.text.matchAll(/\d+/g)].map(([amount]) => amount);
+      return `There are **${left} sats** left of ${total}.`;
+    }
+    if (call.name === "l402_quote") return `${name} costs **${/(\d+) sats/.exec(call.text)?.[1] ?? "?"} sats**, plus a small routing fee. I have not bought it.`;
+    if (/budget will not allow/.test(call.text)) return `I could not buy ${name}: it costs **${item?.priceSats.toLocaleString("en")} sats**, more than the budget has left. Nothing was paid.`;
+    if (!/HTTP 200/.test(call.text)) return `I could not get ${name}. ${/^\[.*?\] (.*?\.)( |$)/m.exec(call.text)?.[1] ?? ""}`.trim();
+    return item?.told ?? call.text;
+  });
+  return said.join("\n\n");
+}
+
+function callsSince(messages: Prompt): Done[] {
+  const calls = new Map<string, Call>();
+  const done: Done[] = [];
+  for (const message of messages) {
+    if (message.role !== "assistant" && message.role !== "tool") continue;
+    for (const part of message.content) {
+      if (part.type === "tool-call") calls.set(part.toolCallId, { name: part.toolName as Call["name"], input: part.input as Call["input"] });
+      if (part.type !== "tool-result") continue;
+      const call = calls.get(part.toolCallId);
+      const { output } = part;
+      if (call !== undefined) done.push({ ...call, text: output.type === "text" || output.type === "error-text" ? output.value : "", denied: output.type === "execution-denied" });
+    }
+  }
+  return done;
+}
+
+function textOf(message: Prompt[number] | undefined): string {
+  return message?.role === "user" ? message.content.map((part) => (part.type === "text" ? part.text : "")).join(" ") : "";
+}
+
+/** Word by word, as models speak. */
+async function* speak({ text, calls }: { text: string; calls: readonly Call[] }, signal?: AbortSignal): AsyncGenerator<StreamPart> {
+  const paceMs = Number(process.env.CHAT_PACE_MS ?? 22);
+  yield { type: "stream-start", warnings: [] };
+  if (text !== "") {
+    yield { type: "text-start", id: "1" };
+    for (const delta of text.match(/\s*\S+/g) ?? []) {
+      if (paceMs > 0) await new Promise((resolve) => setTimeout(resolve, paceMs));
+      signal?.throwIfAborted();
+      yield { type: "text-delta", id: "1", delta };
+    }
+    yield { type: "text-end", id: "1" };
+  }
+  for (const { name, input } of calls) yield { type: "tool-call", toolCallId: `call_${crypto.randomUUID()}`, toolName: name, input: JSON.stringify(input) };
+  yield {
+    type: "finish",
+    finishReason: { unified: calls.length > 0 ? "tool-calls" : "stop", raw: undefined },
+    usage: { inputTokens: { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 0, text: 0, reasoning: 0 } },
+  };
+}
