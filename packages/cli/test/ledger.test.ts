@@ -318,6 +318,18 @@ test("an encrypted ledger opens with its key only, from the environment or a fil
   expect(place.output.join("")).not.toContain(key);
 });
 
+test("a key at hand while reading gives a ledger without one no key; buying with it does", async () => {
+  const place = await createPlace({ "/one": { priceSats: 1, credential: "path" }, "/two": { priceSats: 2, credential: "path" } });
+  const env = { L402_ENCRYPTION_KEY: "5a".repeat(32) };
+  expect((await place.run(["fetch", `${place.paywall.url}/one`])).code).toBe(0);
+  for (const args of [["report"], ["payments"], ["holds"], ["recover"], ["credentials", "list"], ["verify"], ["resume", "--why", "x"]]) expect(await place.run(args, { env }), args.join(" ")).toMatchObject({ code: 0 });
+  expect((await place.run(["fetch", `${place.paywall.url}/one`])).code).toBe(0);
+  expect((await place.run(["fetch", `${place.paywall.url}/two`], { env })).code).toBe(0);
+  expect((await place.run(["report"])).code).toBe(2);
+  expect((await place.run(["fetch", `${place.paywall.url}/one`], { env })).code).toBe(0);
+  expect(place.paywall.paidSales).toHaveLength(2);
+});
+
 test("an old copy put back is readable, pays nothing, and is accepted by a person with a reason", async () => {
   const place = await createPlace({ "/one": { priceSats: 1, credential: "path" }, "/two": { priceSats: 2, credential: "path" } });
   const fs = await import("node:fs/promises");

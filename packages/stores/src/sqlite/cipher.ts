@@ -22,7 +22,7 @@ export function keyCheck(key: Uint8Array, ledgerId: string): Uint8Array {
 export function cipherOf(key: Uint8Array | undefined): Cipher {
   const plain = (value: Sealed): string => {
     if (typeof value === "string") return value;
-    throw new StoreError("store_corrupt", "A value of the ledger is encrypted, and the ledger has no key.");
+    throw new StoreError("store_unavailable", "A value of the ledger is encrypted: another process has given the ledger an encryptionKey. Start this process anew with that key.");
   };
   if (key === undefined) return { seal: async (text) => text, open: async (value) => plain(value) };
   const imported = crypto.subtle.importKey("raw", derive(key, "values"), "AES-GCM", false, ["encrypt", "decrypt"]);

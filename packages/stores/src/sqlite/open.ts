@@ -21,6 +21,8 @@ export interface OpenLedger {
   readonly guard: Guard;
   /** The file that `path` named when it was opened. */
   readonly inode: bigint;
+  /** What the ledger has on record of a key like the one it was opened with. */
+  readonly keyCheck: Uint8Array | undefined;
   /** Why nothing may be paid with it; reading goes on. */
   unsafe: string | undefined;
   /** Whether that is because it is an old copy, which a person may accept. */
@@ -47,13 +49,13 @@ export function openLedger(options: ReadOptions): OpenLedger {
     sql = sqlOn(new DatabaseSync(path, { enableForeignKeyConstraints: false, enableDoubleQuotedStringLiterals: false }));
     sql.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     inspectFile(sql, path); // before anything is written to a file that may be somebody else's
-    setUp(sql, path, guard, busyTimeoutMs);
-    checkKey(sql, ledgerRow(sql), key);
+    setUp(sql, guard, options);
+    const keyCheck = checkedKey(ledgerRow(sql), key);
     const damage = damageOf(sql, path);
     const lost = damage === undefined ? historyLost(sql, path, guard, guardPath) : undefined;
     // From here on, waiting is ours: a wait inside SQLite would stop the whole process.
     sql.exec("PRAGMA busy_timeout = 0");
-    return { sql, guard, inode: inodeOf(path) as bigint, unsafe: damage ?? lost, isOldCopy: lost !== undefined };
+    return { sql, guard, inode: inodeOf(path) as bigint, keyCheck, unsafe: damage ?? lost, isOldCopy: lost !== undefined };
   } catch (error) {
     guard.close();
     sql?.close();
@@ -86,7 +88,7 @@ function useWal(sql: Sql, busyTimeoutMs: number): void {
 }
 
 /** Sets the connection up, and makes the schema, or brings it up to date; a ledger that is in order is not locked for it. */
-function setUp(sql: Sql, path: string, guard: Guard, busyTimeoutMs: number): void {
+function setUp(sql: Sql, guard: Guard, { path, key, busyTimeoutMs }: ReadOptions): void {
   useWal(sql, busyTimeoutMs);
   sql.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1; PRAGMA trusted_schema = 0; PRAGMA journal_size_limit = 67108864");
   const { isNew, version } = inspectFile(sql, path);
@@ -95,6 +97,7 @@ function setUp(sql: Sql, path: string, guard: Guard, busyTimeoutMs: number): voi
   try {
     const { isNew: isStillNew } = inspectHeader(sql, path); // another process may have made it meanwhile
     migrate(sql, path);
+    if (isStillNew && key !== undefined) bindKey(sql, keyCheck(key, ledgerRow(sql).id));
     // The guard of a new ledger is there before the ledger is; one that is there already tells of a ledger that is gone.
     if (isStillNew && (guard.read()?.seq ?? 0n) === 0n) writeGuard(guard, ledgerRow(sql));
     sql.run("COMMIT");
@@ -120,18 +123,20 @@ export function writeGuard(guard: Guard, row: Pick<LedgerRow, "id" | "seq" | "he
   }
 }
 
-function checkKey(sql: Sql, row: LedgerRow, key: Uint8Array | undefined): void {
+/** The check of `key`, which is that of the ledger, if it has one. A ledger without one gets it with the first secret that is written. */
+function checkedKey(row: LedgerRow, key: Uint8Array | undefined): Uint8Array | undefined {
   if (key === undefined) {
     if (row.key_check !== null) throw new L402Error("invalid_options", "sqliteStore: this ledger is encrypted; it needs its encryptionKey.");
-    return;
+    return undefined;
   }
   const check = keyCheck(key, row.id);
-  if (row.key_check === null) {
-    // From now on; what was written before stays as it is.
-    sql.run("UPDATE ledger SET key_check = ? WHERE key_check IS NULL", check);
-    if (same(ledgerRow(sql).key_check ?? check, check)) return;
-  } else if (same(row.key_check, check)) return;
-  throw new L402Error("invalid_options", "sqliteStore: encryptionKey is not the key of this ledger.");
+  if (row.key_check !== null && !same(row.key_check, check)) throw new L402Error("invalid_options", "sqliteStore: encryptionKey is not the key of this ledger.");
+  return check;
+}
+
+/** From now on the ledger has this key, for good; what was written before stays as it is. */
+export function bindKey(sql: Sql, check: Uint8Array): void {
+  sql.run("UPDATE ledger SET key_check = ?", check);
 }
 
 /** What can be told of damage without reading a long ledger through; `verify()` does that. */

@@ -7,7 +7,8 @@ export interface SqliteStoreOptions {
   readonly path: string;
   /**
    * 32 bytes, or the same in base64 or hex: credentials, preimages and invoices are encrypted with it (AES-256-GCM).
-   * Without one they are readable in the file. A ledger that has a key is opened with it only.
+   * Without one they are readable in the file. A ledger gets its key when it is made, or with the first secret that is
+   * written with one; from then on it is opened with that key only.
    */
   readonly encryptionKey?: string | Uint8Array;
   /** Decides rolling windows. @default the system's */

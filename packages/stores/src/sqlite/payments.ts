@@ -34,6 +34,7 @@ export function reservePayment(tx: Writing, { payment, maxFeeMsat, minFeeMsat, l
     unlinkPurchases(sql, paymentHash);
     sql.run("DELETE FROM payment WHERE hash = ?", paymentHash);
   }
+  tx.useKey();
   const row = insertPayment(sql, payment, sealed, room.feeMsat, old?.attempt ?? 0n, now.wall);
   hold(sql, payment, holdOf(row));
   if (idempotencyKey !== undefined) linkPurchase(sql, row, idempotencyKey, payment.callKey ?? payment.requestKey);
@@ -52,6 +53,7 @@ export function dispatchPayment(tx: Writing, paymentHash: string, owner: string,
     owner,
   );
   if (sent === undefined) return null;
+  tx.useKey();
   const attempt = Number(sent.attempt);
   tx.entry({ kind: "sending", subject: paymentHash, attempt });
   return { attempt };
@@ -80,6 +82,7 @@ export function settlePayment(tx: Writing, paymentHash: string, proof: { feeMsat
   if (row.state === "settled") return { status: "already" };
   const late = isFree(row);
   const overrun = !late && proof.feeMsat > row.max_fee_msat;
+  if (preimage !== null) tx.useKey();
   endPayment(tx, row, "settled", proof.resolution, { feeMsat: proof.feeMsat, preimage });
   if (preimage !== null) offerAtPath(sql, row);
   if (late) pauseBudget(tx, row.budget, `payment ${paymentHash} was booked as not paid, and was paid`);

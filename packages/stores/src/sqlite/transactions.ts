@@ -5,9 +5,9 @@
  */
 import { StoreError } from "@l402-tools/core";
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { append, type NewEntry } from "./chain.ts";
+import { append, same, type NewEntry } from "./chain.ts";
 import { isBusy, isDamage, storeError } from "./errors.ts";
-import { bornAt, inodeOf, rollback, type OpenLedger } from "./open.ts";
+import { bindKey, bornAt, inodeOf, rollback, type OpenLedger } from "./open.ts";
 import { ledgerRow, newerVersion, SCHEMA_VERSION, type LedgerRow } from "./schema.ts";
 import type { Sql } from "./sql.ts";
 import { ledgerTime, wasCorrected, type Moment } from "./time.ts";
@@ -30,6 +30,8 @@ export interface Reading {
 export interface Writing extends Reading {
   /** Puts a transition on record. */
   entry(entry: NewEntry): void;
+  /** For a secret that is written or paid for: the ledger must have the key of this store, and gets it if it has none. @throws {StoreError} */
+  useKey(): void;
 }
 
 interface Job {
@@ -93,16 +95,33 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
     return row;
   }
 
+  /** What the ledger has on record of its key, once this store has used its own; `recorded`: so far. */
+  function keyUsed(recorded: Uint8Array | null): Uint8Array | null {
+    const { keyCheck: own } = ledger;
+    if (recorded === null) {
+      if (own === undefined) return null;
+      bindKey(sql, own);
+      return own;
+    }
+    if (own !== undefined && same(recorded, own)) return recorded;
+    const opened = own === undefined ? "without one" : "with another";
+    throw new StoreError("store_unavailable", `The ledger ${path} was given an encryptionKey by another process, while this one had it open ${opened}. Nothing is paid, and no secret is written; start this process anew with that key.`);
+  }
+
   /** Runs jobs in the transaction that is open; returns what they answer, and what to do once it is committed. */
   function work(jobs: readonly Job[]): { results: unknown[]; committed: () => void } {
     const row = begun();
     const now = momentOf(row);
     let last = { seq: row.seq, head: row.head };
+    let key = row.key_check;
     const tx: Writing = {
       sql,
       now,
       entry(entry) {
         last = append(sql, last, now, entry);
+      },
+      useKey() {
+        key = keyUsed(key);
       },
     };
     if (wasCorrected({ at: Number(row.at), reading: Number(row.reading) }, now)) tx.entry({ kind: "clock", subject: "ledger", note: `the clock was set back by ${Number(row.reading) - now.reading} ms` });
@@ -111,7 +130,7 @@ export function transactionsOn(ledger: OpenLedger, path: string, clock: { now():
     const committed = (): void => {
       newest = { seq: last.seq, head: Buffer.from(last.head).toString("hex") };
       if (last.seq === row.seq) return;
-      if (cached !== undefined) cached = { ...cached, row: { ...row, ...last, ...onRecord } };
+      if (cached !== undefined) cached = { ...cached, row: { ...row, ...last, ...onRecord, key_check: key } };
       if (ledger.unsafe === undefined) guard.write({ ledger: row.id, ...newest });
     };
     return { results, committed };
