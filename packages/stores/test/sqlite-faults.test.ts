@@ -1,5 +1,5 @@
 /** Disks and files that fail: what was answered is on record, what is not on record was not answered, and the error says so. */
-import { copyFileSync, chmodSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { isL402Error } from "@l402-tools/core";
@@ -98,8 +98,23 @@ describe("files that are no ledger", () => {
     return sqliteStore({ path });
   };
 
-  test("not a database", () => {
-    expect(opening("text.db", "just some text, and more of it\n".repeat(200))).toThrow(refusal("store_corrupt"));
+  test.each([
+    { title: "a long text", content: "just some text, and more of it\n".repeat(200) },
+    { title: "a few characters", content: "text" },
+    { title: "zeros", content: new Uint8Array(8_192) },
+    { title: "the header of a database, one character off", content: "SQLite format 2\0".padEnd(4_096) },
+  ])("$title: not a database, which is not touched", ({ title, content }) => {
+    const name = `${title.replaceAll(/\W+/g, "-")}.db`;
+    expect(opening(name, content)).toThrow(refusal("store_corrupt"));
+    expect(opening(name, content)).toThrow(/not a ledger of l402-tools.*it was not changed/);
+    expect(readFileSync(join(folder, name))).toEqual(Buffer.from(content));
+    expect(readdirSync(folder).filter((file) => file.startsWith(name))).toEqual([name]);
+  });
+
+  test("a database whose header is damaged is called so", () => {
+    const open = opening("header.db", "SQLite format 3\0".padEnd(4_096, "x"));
+    expect(open).toThrow(refusal("store_corrupt"));
+    expect(open).toThrow(/is damaged/);
   });
 
   test("somebody else's database is not touched", () => {

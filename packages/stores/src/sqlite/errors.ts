@@ -20,6 +20,11 @@ export function isDamage(error: unknown): boolean {
   return kind === KIND.CORRUPT || kind === KIND.NOTADB;
 }
 
+/** SQLite takes the file for no database at all, or for one whose header is damaged. */
+export function isNoDatabase(error: unknown): boolean {
+  return kindOf(error) === KIND.NOTADB;
+}
+
 /** The `StoreError` for whatever `error` is; `what` failed. */
 export function storeError(error: unknown, what: string, path: string): Error {
   if (isL402Error(error)) return error;

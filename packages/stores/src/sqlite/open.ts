@@ -1,10 +1,10 @@
 /** Opens a ledger: place, pragmas, schema, and the checks that tell whether it may be paid with. */
 import { L402Error, StoreError } from "@l402-tools/core";
-import { statSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { brokenLink, same, type EntryRow } from "./chain.ts";
 import { keyCheck } from "./cipher.ts";
-import { isBusy, isDamage, storeError } from "./errors.ts";
+import { isBusy, isDamage, isNoDatabase, storeError } from "./errors.ts";
 import { guardAt, type Guard } from "./guard.ts";
 import type { ReadOptions } from "./options.ts";
 import { preparePlace } from "./place.ts";
@@ -59,8 +59,27 @@ export function openLedger(options: ReadOptions): OpenLedger {
   } catch (error) {
     guard.close();
     sql?.close();
-    throw storeError(error, "opening it", path);
+    throw isNoDatabase(error) && !isSqlite(path) ? notALedger(path) : storeError(error, "opening it", path);
   }
+}
+
+/** What every SQLite file begins with (sqlite.org/fileformat.html). */
+const MAGIC = "SQLite format 3\0";
+
+/** Closing the file takes its locks from a store that this process has open on it, so this is asked only where there can be none. */
+function isSqlite(path: string): boolean {
+  const file = openSync(path, "r");
+  try {
+    const start = Buffer.alloc(MAGIC.length);
+    readSync(file, start, 0, start.length, 0);
+    return start.equals(Buffer.from(MAGIC));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function notALedger(path: string): StoreError {
+  return new StoreError("store_corrupt", `The file ${path} is no database, and so not a ledger of l402-tools. Give another path; it was not changed. If there was a ledger, something has overwritten it: restore the newest backup.`);
 }
 
 /** What the header says, at one moment: another process may be making the ledger. */
