@@ -32,7 +32,8 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
     },
   });
   const busy = status === "submitted" || status === "streaming";
-  const asked = messages.at(-1)?.parts.some((part) => part.type === "tool-l402_fetch" && part.state === "approval-requested") ?? false;
+  const open = messages.at(-1)?.parts.filter((part) => part.type === "tool-l402_fetch" && part.state === "approval-requested").length ?? 0;
+  const asked = open > 0;
 
   useEffect(() => {
     if (!busy && messages.length > 0) onMessages(messages);
@@ -54,9 +55,9 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
   // Whoever has nothing half written goes on where the question is, and then back; a phone's keyboard stays down.
   useEffect(() => {
     if (busy || field.current?.value !== "") return;
-    if (asked) firstQuestion()?.focus({ preventScroll: true });
+    if (open > 0) firstQuestion()?.focus({ preventScroll: true });
     else if (matchMedia("(pointer: fine)").matches) field.current.focus({ preventScroll: true });
-  }, [busy, asked]);
+  }, [busy, open]);
 
   const say = (text: string): void => {
     if (text.trim() === "" || busy || asked) return;
@@ -111,7 +112,7 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
           ref={field}
           rows={1}
           value={draft}
-          placeholder={asked ? "Answer the question above first" : "Ask about weather, freight or a port"}
+          placeholder={asked ? "First answer the question above" : "Ask about weather, freight or a port"}
           onChange={(event) => setDraft(event.target.value)}
           onKeyDown={onKeyDown}
           autoComplete="off"

@@ -22,7 +22,8 @@ export function Purchase({ part, question, live, onAnswer }: PurchaseProps) {
       return <Approval path={path} question={question} reason={part.approval.requestReason} onAnswer={(approved) => onAnswer(part.approval.id, approved)} />;
     case "approval-responded":
       if (!part.approval.approved) return <Declined path={path} amountSats={question?.amountSats} />;
-      return <Running path={path} step={live ? 3 : 2} doing={live ? undefined : "You said yes; the other question is open"} amountSats={question?.amountSats} />;
+      if (live) return <Running path={path} step={3} amountSats={question?.amountSats} />;
+      return <Outcome tone="good" title="You said yes" path={path} text="It is paid when the other question is answered, too." amount={question === undefined ? undefined : sats(question.amountSats)} />;
     case "output-denied":
       return <Declined path={path} amountSats={question?.amountSats} />;
     case "output-error":
@@ -52,10 +53,10 @@ const STEPS = [
 ] as const;
 
 /** What a running call waits for. */
-function Running({ path, step, doing = STEPS[step - 1]?.doing ?? "", amountSats }: { path: string; step: number; doing?: string | undefined; amountSats?: number | undefined }) {
+function Running({ path, step, amountSats }: { path: string; step: number; amountSats?: number | undefined }) {
   return (
     <section className="card running" aria-label={`Purchase of ${path}`}>
-      <Head icon={<span className="spinner" />} title={doing} path={path} amount={amountSats === undefined ? undefined : sats(amountSats)} />
+      <Head icon={<span className="spinner" />} title={STEPS[step - 1]?.doing ?? ""} path={path} amount={amountSats === undefined ? undefined : sats(amountSats)} />
       <ol className="steps" aria-hidden="true">
         {STEPS.map(({ name }, at) => (
           <li key={name} data-state={at + 1 < step ? "done" : at + 1 === step ? "now" : "next"}>
@@ -134,10 +135,10 @@ function Declined({ path, amountSats }: { path: string; amountSats: number | und
   return <Outcome tone="no" title="You said no" path={path} amount={amountSats === undefined ? "Not paid" : `${sats(amountSats)} not paid`} />;
 }
 
-function Outcome({ tone, title, path, text, amount }: { tone: "bad" | "no"; title: string; path: string; text?: string; amount?: string }) {
+function Outcome({ tone, title, path, text, amount }: { tone: "good" | "bad" | "no"; title: string; path: string; text?: string; amount?: string | undefined }) {
   return (
-    <section className={`card outcome ${tone}`} aria-label={`Purchase of ${path}`} data-testid="refusal">
-      <Head icon={<Cross />} title={title} path={path} amount={amount} />
+    <section className={`card outcome ${tone}`} aria-label={`Purchase of ${path}`} data-testid={tone === "good" ? undefined : "refusal"}>
+      <Head icon={tone === "good" ? <Check /> : <Cross />} title={title} path={path} amount={amount} />
       {text !== undefined && <p className="why">{text}</p>}
     </section>
   );

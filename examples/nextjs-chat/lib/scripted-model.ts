@@ -54,20 +54,23 @@ function plan(origin: string, question: string): { text: string; calls: readonly
 }
 
 function answer(done: readonly Done[]): string {
-  const said = done.map((call) => {
-    const item = catalogue.find(({ path }) => call.input.url?.endsWith(path));
-    const name = item === undefined ? "that" : `“${item.title}”`;
-    if (call.denied) return `I did not buy ${name}, as you wished. Nothing was paid for it.`;
-    if (call.name === "l402_balance") {
-      const [left, total] = [...call.text.matchAll(/\d+/g)].map(([amount]) => amount);
-      return `There are **${left} sats** left of ${total}.`;
-    }
-    if (call.name === "l402_quote") return `${name} costs **${/(\d+) sats/.exec(call.text)?.[1] ?? "?"} sats**, plus a small routing fee. I have not bought it.`;
-    if (/budget will not allow/.test(call.text)) return `I could not buy ${name}: it costs **${item?.priceSats.toLocaleString("en")} sats**, more than the budget has left. Nothing was paid.`;
-    if (!/HTTP 200/.test(call.text)) return `I could not get ${name}. ${/^\[.*?\] (.*?\.)( |$)/m.exec(call.text)?.[1] ?? ""}`.trim();
-    return item?.told ?? call.text;
-  });
-  return said.join("\n\n");
+  return done.map(tell).join("\n\n");
+}
+
+/** What came of a call, read from the text that the tool made for models. */
+function tell({ name, input, text, denied }: Done): string {
+  const item = catalogue.find(({ path }) => input.url?.endsWith(path));
+  const title = `“${item?.title ?? input.url}”`;
+  if (name === "l402_balance") {
+    const [left, total] = text.match(/\d+/g) ?? [];
+    return `There are **${left} sats** left of ${total}.`;
+  }
+  if (name === "l402_quote") return `${title} costs **${/(\d+) sats/.exec(text)?.[1]} sats**, plus a small routing fee. I have not bought it.`;
+  if (denied) return `I did not buy ${title}, as you wished. Nothing was paid for it.`;
+  if (text.includes("this budget will not allow it")) return `I could not buy ${title}: it costs **${item?.priceSats.toLocaleString("en-US")} sats**, more than the budget has left. Nothing was paid.`;
+  const body = /<(l402-body-\w+)>\n(.*)\n<\/\1>/s.exec(text)?.[2];
+  if (item === undefined || body === undefined || !text.includes("HTTP 200")) return `I could not get ${title}. ${text.split("\n")[0]}`;
+  return item.told(JSON.parse(body) as never);
 }
 
 function callsSince(messages: Prompt): Done[] {
