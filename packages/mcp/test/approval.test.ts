@@ -1,6 +1,6 @@
 /** A person's yes: asked through the host about one exact invoice, and good for that alone. */
 import { L402Client, type L402ClientOptions } from "@l402-tools/core";
-import { createLightning, createPaywall, type Lightning, type Paywall, type SimWallet } from "@l402-tools/testing";
+import { createLightning, createPaywall, type Lightning, type Paywall, type SimWallet, systemClock } from "@l402-tools/testing";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { createMcpHandler, InMemoryTransport } from "@modelcontextprotocol/server";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -19,7 +19,7 @@ describe.each(hosts)("$name", ({ connect }) => {
     expect(await host.call("l402_fetch", { url: `${place.paywall.url}/cheap` })).toMatchObject({ structured: { paidSats: 10 } });
     expect(asked).toEqual([]);
 
-    const bought = await host.call("l402_fetch", { url: `${place.paywall.url}/dear` }, { onprogress: ({ progress }) => told.push(progress) });
+    const bought = await host.call("l402_fetch", { url: `${place.paywall.url}/dear` }, { onprogress: ({ progress, total }) => void (total === 4 && told.push(progress)) }); // client 2 has a word of its own
     expect(bought).toMatchObject({ isError: false, text: expect.stringMatching(/^\[Paid 250 sats\] HTTP 200/), structured: { paidSats: 250, body: "worth it", paymentHash: place.paywall.paidSales[1]?.paymentHash } });
     expect(asked).toHaveLength(1);
     const [message = ""] = asked;
@@ -70,7 +70,7 @@ interface Shop {
 }
 
 async function createShop(routes: Parameters<typeof createPaywall>[0]["routes"] = ROUTES, options: Partial<L402ClientOptions> = {}): Promise<Shop> {
-  const lightning = createLightning();
+  const lightning = createLightning(options.clock === undefined ? {} : { clock: options.clock as typeof systemClock });
   const wallet = lightning.wallet({ balanceSats: 100_000 });
   const paywall = await createPaywall({ lightning, routes });
   const client = new L402Client({ wallet, network: "regtest", budgetSats: 1_000, approveAbove: 100, ...options });
@@ -106,12 +106,13 @@ describe.each(["modern", "2025"] as const)("a connection of the %s kind", (era) 
   test("two parallel calls that both ask get their own answers, whichever comes first", async () => {
     const routes = { "/good": { priceSats: 200, body: "good" }, "/evil": { priceSats: 400, body: "evil" } };
     const { connect, paywall, wallet, client } = await createShop(routes);
-    const asked = Promise.withResolvers<void>();
+    let bothAsked = (): void => {};
+    const asked = new Promise<void>((resolve) => (bothAsked = resolve));
     const prices: number[] = [];
-    const host = await connect(era, async (message) => {
+    const host = await connect(era, async (message): Promise<Action> => {
       prices.push(priceIn(message));
-      if (prices.length === 2) asked.resolve();
-      await asked.promise;
+      if (prices.length === 2) bothAsked();
+      await asked;
       return priceIn(message) === 200 ? "accept" : "decline";
     });
     const [evil, good] = await Promise.all(["/evil", "/good"].map((path) => host.call("l402_fetch", { url: paywall.url + path })));
@@ -134,13 +135,14 @@ describe.each(["modern", "2025"] as const)("a connection of the %s kind", (era) 
 
   test("an invoice that runs out while the person thinks is asked about again, at its new price", async () => {
     let price = 250;
-    const { connect, paywall, wallet, client } = await createShop({ "/dear": { priceSats: () => price, invoiceExpirySeconds: 11 } }, { clock: undefined });
+    let ahead = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + ahead };
+    const { connect, paywall, wallet, client } = await createShop({ "/dear": { priceSats: () => price } }, { clock });
     const seen: string[] = [];
-    const host = await connect(era, async (message) => {
+    const host = await connect(era, async (message): Promise<Action> => {
       seen.push(message);
       price = 300;
-      // Invoices with less than ten seconds to live are not paid.
-      if (seen.length === 1) await new Promise((resolve) => setTimeout(resolve, 1_500));
+      ahead = 3_600_000;
       return "accept";
     });
     expect(await host.call("l402_fetch", { url: `${paywall.url}/dear` })).toMatchObject({ structured: { paidSats: 300 } });
@@ -153,7 +155,7 @@ describe.each(["modern", "2025"] as const)("a connection of the %s kind", (era) 
   test("an abort while the person thinks pays and holds nothing", async () => {
     const { connect, paywall, wallet, client } = await createShop();
     const controller = new AbortController();
-    const host = await connect(era, async () => {
+    const host = await connect(era, async (): Promise<Action> => {
       controller.abort();
       return "accept";
     });

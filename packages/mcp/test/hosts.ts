@@ -44,7 +44,7 @@ export interface Settings {
 }
 
 const INFO = { name: "test host", version: "1.0.0" };
-const can = (person: Person | undefined): { capabilities: { elicitation?: { form: object } } } => ({ capabilities: person === undefined ? {} : { elicitation: { form: {} } } });
+const can = (person: Person | undefined): { capabilities: { elicitation?: { form: Record<string, never> } } } => ({ capabilities: person === undefined ? {} : { elicitation: { form: {} } } });
 const answerOf = ({ content, isError, structuredContent }: { content?: unknown; isError?: unknown; structuredContent?: unknown }): Answer => ({
   text: (content as { text: string }[]).map(({ text }) => text).join("\n"),
   isError: isError === true,
@@ -74,7 +74,7 @@ function client1(person?: Person): Client1 {
 function host1(client: Client1): Host {
   return {
     tools: async () => (await client.listTools()).tools as readonly Tool[],
-    call: async (name, args = {}, options = {}) => answerOf(await client.callTool({ name, arguments: args }, undefined, options)),
+    call: async (name, args = {}, options = {}) => answerOf((await client.callTool({ name, arguments: args }, undefined, options)) as object),
     close: () => client.close(),
   };
 }

@@ -78,6 +78,7 @@ function untilStopped(stopped: Promise<void>): Promise<void> {
         // oxlint-disable-next-line unicorn/no-process-exit -- asked twice
         if (isAsked) process.exit(1);
         isAsked = true;
+        say(`${signal}: ending, after payments under way (at most 5 s). Once more ends this at once.`);
         resolve();
       });
     }
