@@ -89,11 +89,11 @@ const REFUSED_MAX = 64;
 const keyOf = (budgetId: string, name: string): string => `${budgetId}\u0000${name}`;
 
 /**
- * A store in memory.
+ * A store in memory. `await using` closes it, too.
  *
  * @param options.clock decides rolling windows; give it the client's clock when that is not the system's.
  */
-export function memoryStore(options: { clock?: Clock } = {}): Store {
+export function memoryStore(options: { clock?: Clock } = {}): Store & { [Symbol.asyncDispose](): Promise<void> } {
   const clock = options.clock ?? systemClock;
   const rows = new Map<string, Row>();
   const open = new Map<string, Set<string>>();
@@ -106,6 +106,10 @@ export function memoryStore(options: { clock?: Clock } = {}): Store {
 
   /** The store's time never runs backwards, or a rolling window could be emptied by setting the clock. */
   const now = (): number => (latest = Math.max(latest, clock.now()));
+
+  async function close(): Promise<void> {
+    closed = true;
+  }
 
   const alive = (): void => {
     if (closed) throw new StoreError("store_unavailable", "The store is closed: make a new client, or close the store later.");
@@ -416,8 +420,7 @@ export function memoryStore(options: { clock?: Clock } = {}): Store {
       alive();
       return pauses.get(budgetId) ?? null;
     },
-    async close() {
-      closed = true;
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }

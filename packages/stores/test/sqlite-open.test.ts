@@ -3,7 +3,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { isL402Error } from "@l402-tools/core";
 import { expect, test } from "vitest";
-import { sqliteStore, type SqliteStoreOptions } from "../src/sqlite/index.ts";
+import { sqliteStore, type SqliteStore, type SqliteStoreOptions } from "../src/sqlite/index.ts";
 import { networkFileSystem } from "../src/sqlite/place.ts";
 import { paymentNamed } from "./children/payment.ts";
 import { scratch } from "./scratch.ts";
@@ -50,6 +50,17 @@ test("network file systems are told by their type", () => {
   expect(networkFileSystem(0xff534d42)).toBe("CIFS");
   expect(networkFileSystem(-11317950n), "signed, as some systems give it").toBe("CIFS");
   for (const local of [0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]) expect(networkFileSystem(local)).toBe(undefined);
+});
+
+test("`await using` closes it, with work under way too", async () => {
+  const path = join(folder, "using.db");
+  const reserve = (store: SqliteStore, name: string): ReturnType<SqliteStore["reserve"]> => store.reserve({ payment: paymentNamed(name), maxFeeMsat: 0n, minFeeMsat: 0n, limits: [] });
+  const { store: kept, reserving } = await (async () => {
+    await using store = sqliteStore({ path });
+    return { store, reserving: reserve(store, "using") };
+  })();
+  expect((await reserving).status).toBe("reserved");
+  await expect(reserve(kept, "closed")).rejects.toThrow(/closed/);
 });
 
 test("closed: twice is fine, with work under way too", async () => {

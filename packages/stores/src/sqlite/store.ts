@@ -48,6 +48,8 @@ export interface SqliteStore extends Store {
   verify(): Promise<VerifyReport>;
   /** Why nothing may be paid with this ledger; `null`: it may. */
   unsafe(): string | null;
+  /** As `close()`: `await using store = sqliteStore({ path })`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** More than all bitcoin there will be, msat; sums of such amounts stay exact. */
@@ -84,6 +86,12 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     } finally {
       begun.delete(working);
     }
+  }
+
+  async function close(): Promise<void> {
+    closing = true;
+    await Promise.allSettled(begun);
+    await transactions.close();
   }
 
   function assertSafe(): void {
@@ -207,11 +215,8 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
     refused: (paymentHash, at) => write("the refusal", ({ sql }) => noteRefused(sql, paymentHash, at)),
     resume: (budgetId, why) => write("the resumption", (tx) => resumeBudget(tx, budgetId, why)),
     paused: (budgetId) => read("the pause", ({ sql }) => pauseOf(sql, budgetId)),
-    async close() {
-      closing = true;
-      await Promise.allSettled(begun);
-      await transactions.close();
-    },
+    close,
+    [Symbol.asyncDispose]: close,
 
     ownerAlive: (owner) => read("the owner", ({ sql }) => isAlive(sql, owner)),
     async claim(paymentHash, from, to) {
