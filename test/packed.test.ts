@@ -60,7 +60,7 @@ describe.each(published)("$manifest.name, packed", ({ dir, manifest }) => {
       license: "MIT",
       type: "module",
       description: expect.stringMatching(/.{20}/),
-      engines: { node: ["@l402-tools/stores", "@l402-tools/cli"].includes(manifest.name as string) ? ">=22.13" : ">=22.12" }, // node:sqlite needs no flag from there
+      engines: { node: ["@l402-tools/stores", "@l402-tools/cli", "@l402-tools/mcp"].includes(manifest.name as string) ? ">=22.13" : ">=22.12" }, // node:sqlite needs no flag from there
       publishConfig: { access: "public" },
     });
   });
@@ -82,6 +82,18 @@ describe.each(published)("$manifest.name, packed", ({ dir, manifest }) => {
     expect(imported.length).toBeGreaterThan(0);
     expect(await names("commonjs", `const all = require("${entry}")`)).toEqual(imported);
   });
+});
+
+test.each(published.flatMap(({ manifest }) => Object.keys(manifest.bin ?? {})))("the command %s runs", async (name) => {
+  const { stdout } = await run(join(project, "node_modules/.bin", name), ["--version"], { cwd: project, env });
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test("the MCP server speaks with the MCP inspector", async () => {
+  const inspector = join(root, "packages/mcp/node_modules/.bin/mcp-inspector");
+  const args = ["--cli", join(project, "node_modules/.bin/l402-mcp"), "-e", "PHOENIXD_PASSWORD=none", "--method", "tools/call", "--tool-name", "l402_balance"];
+  const { stdout } = await run(inspector, args, { cwd: project, env: { ...env, HOME: project } });
+  expect(JSON.parse(stdout)).toMatchObject({ content: [{ text: "Budget: 1000 sats remaining of 1000 total (spent: 0 sats)" }] });
 });
 
 test("core and langchain are dual", () => {

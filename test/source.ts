@@ -12,6 +12,7 @@ export interface Manifest {
   private?: boolean;
   license?: string;
   description?: string;
+  bin?: Record<string, string>;
   files?: string[];
   engines?: Record<string, string>;
   exports?: Record<string, unknown>;
