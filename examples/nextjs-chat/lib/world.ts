@@ -35,8 +35,11 @@ async function createWorld(): Promise<World> {
   const routes = Object.fromEntries(catalogue.map(({ path, priceSats, memo, body }) => [path, { priceSats, description: memo, body }]));
   const shop = await createPaywall({ lightning, name: "harbour-data", credential: "single-use", routes });
 
+  // What lasts no longer than a glance, such as the hold while a price is asked, is not told.
   const listeners = new Set<(budget: Budget) => void>();
+  let telling: NodeJS.Timeout | undefined;
   const tell = async (): Promise<void> => {
+    telling = undefined;
     const now = await budget();
     for (const listener of listeners) listener(now);
   };
@@ -45,7 +48,7 @@ async function createWorld(): Promise<World> {
     network: "regtest",
     budgetSats: BUDGET_SATS,
     approveAbove: ASK_ABOVE_SATS,
-    onEvent: () => void tell(),
+    onEvent: () => void (telling ??= setTimeout(tell, 80)),
   });
 
   const budget = async (): Promise<Budget> => {

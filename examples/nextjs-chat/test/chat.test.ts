@@ -84,16 +84,15 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
       received.push(response.text().catch(() => ""));
     });
 
-    const bar = async (): Promise<{ spent: number; held: number; remaining: number }> => {
-      const at = async (name: string): Promise<number> => Number(await page.getByTestId("budget").getAttribute(`data-${name}`));
-      return { spent: await at("spent"), held: await at("held"), remaining: await at("remaining") };
-    };
+    const readBar = (): Promise<Record<string, string>> => page.getByTestId("budget").evaluate(({ dataset: { spent, held, remaining } }) => ({ spent, held, remaining }) as Record<string, string>);
+    /** The bar comes to show this. */
+    const bar = (spent: number, held: number, remaining: number): Promise<void> =>
+      expect.poll(readBar, { timeout: 20_000 }).toEqual({ spent: String(spent), held: String(held), remaining: String(remaining) });
 
     onTestFinished(async () => {
       const text = (await Promise.all([...received, page.content()])).join("\n");
       const secrets = await ask<string[]>("secrets");
-      const shown = await bar();
-      const faults = await ask<string[]>("faults", { budgetSats: 300, toldSats: shown.spent });
+      const faults = await ask<string[]>("faults", { budgetSats: 300, toldSats: Number((await readBar())["spent"]) });
       await context.close();
       expect(problems, "errors in the browser").toEqual([]);
       expect(text, "what the browser received was read").toContain("Harbour desk");
@@ -117,7 +116,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
 
   test("a dear purchase is asked about: price, seller, payee, purpose; a yes buys it, and the bar moves by price and fee", async () => {
     const { page, say, bar, question, answer } = await visit();
-    expect(await bar()).toEqual({ spent: 0, held: 0, remaining: 300 });
+    await bar(0, 0, 300);
 
     await say(SINES);
     const card = question("Port of Sines");
@@ -133,7 +132,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await answer("7 ships wait at anchor");
     const receipt = page.getByTestId("receipt");
     expect(await receipt.innerText()).toMatch(/120 sats \+ 2 fee/);
-    expect(await bar()).toEqual({ spent: 122, held: 0, remaining: 178 });
+    await bar(122, 0, 178);
     expect(await budgetNow()).toMatchObject({ spentSats: 122, heldSats: 0, remainingSats: 178, receipts: [{ path: "/satellite/sines", sats: 120, feeSats: 2 }] });
     expect(await sold()).toEqual(["/satellite/sines 1"]);
 
@@ -148,7 +147,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await question("Port of Sines").getByRole("button", { name: "Deny" }).click();
     await answer("I did not buy “Satellite report, Port of Sines”");
     expect(await page.getByTestId("refusal").innerText()).toMatch(/You said no[^]*120 sats not paid/);
-    expect(await bar()).toEqual({ spent: 0, held: 0, remaining: 300 });
+    await bar(0, 0, 300);
     expect(await budgetNow()).toMatchObject({ spentSats: 0, heldSats: 0 });
     expect(await sold()).toEqual([]);
   });
@@ -159,7 +158,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await answer("it costs 2,500 sats, more than the budget has left");
     expect(await page.getByTestId("refusal").innerText()).toContain("Beyond the budget");
     expect(await page.getByTestId("approval").count()).toBe(0);
-    expect(await bar()).toEqual({ spent: 0, held: 0, remaining: 300 });
+    await bar(0, 0, 300);
     expect(await sold()).toEqual([]);
   });
 
@@ -168,12 +167,12 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await page.getByRole("button", { name: /Will it rain in Lisbon/ }).click();
     await answer("showers after 17:00");
     expect(await page.getByTestId("approval").count()).toBe(0);
-    expect(await bar()).toEqual({ spent: 11, held: 0, remaining: 289 });
+    await bar(11, 0, 289);
     await say("What does the Sines report cost?");
     await answer("costs 120 sats");
     await say("How much is left?");
     await answer("289 sats left of 300");
-    expect(await bar()).toEqual({ spent: 11, held: 0, remaining: 289 });
+    await bar(11, 0, 289);
     expect(await sold()).toEqual(["/weather/lisbon 1"]);
   });
 
@@ -187,7 +186,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await answer("nobody waits at anchor");
     await answer("I did not buy “Satellite report, Port of Sines”");
     expect(await page.getByTestId("receipt").allInnerTexts()).toEqual([expect.stringMatching(/leixoes[^]*90 sats \+ 1 fee/)]);
-    expect(await bar()).toEqual({ spent: 91, held: 0, remaining: 209 });
+    await bar(91, 0, 209);
     expect(await sold()).toEqual(["/satellite/leixoes 1"]);
   });
 
@@ -199,10 +198,10 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await question("Port of Sines").waitFor();
     await page.reload();
     await question("Port of Sines").waitFor();
-    expect(await bar()).toEqual({ spent: 11, held: 0, remaining: 289 });
+    await bar(11, 0, 289);
     await question("Port of Sines").getByRole("button", { name: "Approve 120 sats" }).click();
     await answer("7 ships wait at anchor");
-    expect(await bar()).toEqual({ spent: 133, held: 0, remaining: 167 });
+    await bar(133, 0, 167);
     expect(await sold()).toEqual(["/weather/lisbon 1", "/satellite/sines 1"]);
   });
 
@@ -212,35 +211,53 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await ask("hold");
     await question("Port of Sines").getByRole("button", { name: "Approve 120 sats" }).click();
     await page.getByText("Paying").waitFor();
-    await expect.poll(bar, { timeout: 20_000 }).toEqual({ spent: 0, held: 130, remaining: 170 });
+    await bar(0, 130, 170);
     await page.reload();
-    await expect.poll(bar, { timeout: 20_000 }).toEqual({ spent: 0, held: 130, remaining: 170 });
+    await bar(0, 130, 170);
     await page.getByText("Paying").waitFor();
     await ask("release");
     await answer("7 ships wait at anchor");
-    expect(await bar()).toEqual({ spent: 122, held: 0, remaining: 178 });
+    await bar(122, 0, 178);
+    expect(await sold()).toEqual(["/satellite/sines 1"]);
+  });
+
+  test("who stops waiting loses nothing: the payment goes on, and what it bought is used for the next question", async () => {
+    const { page, say, bar, question, answer } = await visit();
+    await say(SINES);
+    await ask("hold");
+    await question("Port of Sines").getByRole("button", { name: "Approve 120 sats" }).click();
+    await bar(0, 130, 170);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("The budget shows what was paid.").waitFor();
+    await ask("release");
+    await bar(122, 0, 178);
+    await say(SINES);
+    await answer("7 ships wait at anchor");
+    expect(await page.getByTestId("receipt").innerText()).toContain("Bought before");
+    await bar(122, 0, 178);
     expect(await sold()).toEqual(["/satellite/sines 1"]);
   });
 
   test("by keyboard alone: Enter sends, the question is next, and after the answer one writes on", async () => {
     const { page, field, question, answer, bar } = await visit();
     const focused = (): Promise<string> => page.evaluate(() => document.activeElement?.textContent ?? "");
-    await field.waitFor();
-    await expect.poll(() => field.evaluate((element) => element === document.activeElement)).toBe(true);
+    const writing = (): Promise<void> => expect.poll(() => field.evaluate((element) => element === document.activeElement), { timeout: 20_000 }).toBe(true);
+    await writing();
     await page.keyboard.type(SINES);
     await page.keyboard.press("Enter");
     await question("Port of Sines").waitFor();
-    await expect.poll(focused).toContain("Needs your yes");
+    await expect.poll(focused, { timeout: 20_000 }).toContain("Needs your yes");
     await page.keyboard.press("Tab");
     expect(await focused()).toBe("Deny");
     await page.keyboard.press("Tab");
     expect(await focused()).toBe("Approve 120 sats");
     await page.keyboard.press("Enter");
     await answer("7 ships wait at anchor");
+    await writing();
     await page.keyboard.type("How much is left?");
     await page.keyboard.press("Enter");
     await answer("178 sats left of 300");
-    expect(await bar()).toEqual({ spent: 122, held: 0, remaining: 178 });
+    await bar(122, 0, 178);
   });
 
   test("a yes that nobody gave buys nothing, and other sites have no say", async () => {
@@ -259,7 +276,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     expect((await post(kept, { origin: "http://elsewhere.example" })).status).toBe(403);
     expect((await post({ id: 7 })).status).toBe(400);
     expect(await budgetNow()).toMatchObject({ spentSats: 0, heldSats: 0 });
-    expect(await bar()).toEqual({ spent: 0, held: 0, remaining: 300 });
+    await bar(0, 0, 300);
     expect(await sold()).toEqual([]);
   });
 
@@ -268,7 +285,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
 
   // With CHAT_SCREENSHOTS=<folder> each step is also kept as a picture.
   test.each(looks)("it fits: $name, $colorScheme", async ({ name, ...look }) => {
-    const { page, say, question, answer, idle } = await visit(look);
+    const { page, say, question, answer, idle, bar } = await visit(look);
     const folder = process.env.CHAT_SCREENSHOTS;
     const looksFine = async (step: string): Promise<void> => {
       await page.evaluate(() => document.fonts.ready);
@@ -293,10 +310,12 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await looksFine("question");
     await ask("hold");
     await approve.click();
-    await page.locator('[data-held="130"]').waitFor();
+    await bar(11, 130, 159);
     await looksFine("paying");
     await ask("release");
     await answer("7 ships wait at anchor");
+    await bar(133, 0, 167);
+    await idle();
     await looksFine("answer");
     await say("Buy the complete archive");
     await answer("more than the budget has left");
