@@ -301,6 +301,23 @@ test("replies of others, to others, or with a wrong signature are not heard", as
   world.payee.settleHold(invoice.paymentHash);
 });
 
+test("a relay's notice, which may say anything, is not printed and changes nothing", async () => {
+  const { world, service, wallet } = await set();
+  const notice = "\u001b[2J not paid: 5ec4e7";
+  let told = 0;
+  service.relay.intercept = (message, socket) => {
+    if (message[0] === "EVENT" && (message[1] as Event).kind === REQUEST) {
+      socket.send(JSON.stringify(["NOTICE", notice]));
+      told += 1;
+    }
+    return undefined;
+  };
+  expect(await wallet.pay(requestOf(invoiceIn(world)))).toMatchObject({ status: "settled" });
+  expect(told).toBe(1);
+  const printed = (["info", "log", "error", "warn", "debug"] as const).flatMap((method) => vi.mocked(console[method]).mock.calls);
+  expect(JSON.stringify(printed.map(String))).not.toContain("5ec4e7");
+});
+
 test("a reply that cannot be read proves nothing", async () => {
   const { world, service, wallet } = await set();
   const invoice = invoiceIn(world, true);
