@@ -1,13 +1,11 @@
 /** `l402_quote`: the price of a request, without paying it. */
 import type { L402Client } from "../client.ts";
-import type { KeptCredential } from "../ports.ts";
 import { HOOKS, type CallHooks } from "../request.ts";
 import { issuesOf, quoteInput, readRequest, type QuoteInput } from "./arguments.ts";
 import { readToolOptions, transportOf, type ToolOptions } from "./options.ts";
 import { roomOf } from "./room.ts";
-import { concealing } from "./secrets.ts";
 import type { L402Tool, QuoteResult, ToolError } from "./tool.ts";
-import { invalidArguments, lines, nextStep, plain, quoted, remainingLine, throwOn, toolErrorOf } from "./words.ts";
+import { invalidArguments, lines, memo, nextStep, plain, quoted, remainingLine, throwOn, toolErrorOf } from "./words.ts";
 
 export type QuoteTool = L402Tool<"l402_quote", QuoteInput, QuoteResult>;
 
@@ -31,25 +29,23 @@ export function quoteTool(client: L402Client, options?: ToolOptions): QuoteTool 
       if (!parsed.success) return result(client, undefined, { error: invalidArguments(issuesOf(parsed.error)) });
       const request = readRequest(parsed.data);
       if (typeof request === "string") return result(client, undefined, { error: invalidArguments(request) });
-      const shown: KeptCredential[] = [];
       try {
         signal?.throwIfAborted();
         const transport = await transportOf(client, settings);
-        const init = { ...request.init, ...(signal === undefined ? {} : { signal }), [HOOKS]: { transport, onShow: (credential) => shown.push(credential) } satisfies CallHooks };
+        const init = { ...request.init, ...(signal === undefined ? {} : { signal }), [HOOKS]: { transport } satisfies CallHooks };
         const quote = await client.quote(request.url.href, init);
         if (quote === null) return await result(client, request.url, {});
         return await result(client, request.url, {
           priceSats: quote.amountSats,
           priceMsat: quote.amountMsat,
           payee: quote.payee,
-          description: plain(concealing(shown)(quote.description), 300),
+          description: memo(quote.description),
           expiresAt: new Date(quote.expiresAt).toISOString(),
           paymentHash: quote.paymentHash,
         });
       } catch (error) {
         throwOn(error, rethrow);
-        const told = toolErrorOf(error, signal);
-        return result(client, request.url, { error: { ...told, message: concealing(shown)(told.message) } });
+        return result(client, request.url, { error: toolErrorOf(error, signal) });
       }
     },
   };
