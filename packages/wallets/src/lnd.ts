@@ -26,8 +26,16 @@ const REASONS: Readonly<Record<string, FailureReason>> = {
   FAILURE_REASON_INSUFFICIENT_BALANCE: "insufficient_balance",
 };
 
-/** Errors that LND gives before it sends anything, by their text; the last entries are about the macaroon. */
+/**
+ * Errors that LND gives before it sends anything, by their text: while it is locked or starting no call reaches the
+ * router; the last entries are about the macaroon.
+ */
 const NOT_BEGUN: readonly (readonly [RegExp, FailureReason])[] = [
+  [/^waiting to start, RPC services not available/i, "unreachable"],
+  [/^wallet (locked|not created), .* to enable full RPC access/i, "unreachable"],
+  [/^the RPC server is in the process of starting up/i, "unreachable"],
+  [/^self-payments not allowed/i, "self_payment"],
+  [/^invoice not for current active network/i, "invalid_invoice"],
   [/invoice expired/i, "invoice_expired"],
   [/amount must (not )?be specified/i, "invalid_invoice"],
   [/checksum|bech32/i, "invalid_invoice"],
@@ -151,7 +159,7 @@ export class LndWallet implements Wallet {
     const payment = resultOf(heard.at(-1));
     if (payment === undefined) {
       const error = errorOf(heard.at(-1));
-      // Only the router's own words: a node that is locked or starting says code 5 to everything.
+      // Only the router's own words: nodes that are locked or starting, and gateways, say code 5 to other things as well.
       if (error?.["code"] === NOT_FOUND && /isn't initiated/i.test(String(error["message"]))) return { status: "not_found" };
       throw lookupTrouble(this.#service, reply, this.#service.quote(error?.["message"]));
     }
