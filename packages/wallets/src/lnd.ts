@@ -46,13 +46,21 @@ const INVALID_ARGUMENT = 3;
 const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
 
+/** A macaroon is an identifier with 16 random bytes in it, and a signature of 32. */
+const MACAROON_BYTES_MIN = 48;
+
 /** The macaroon in hex, which is how LND takes it. */
 function macaroonHex(value: unknown): string {
-  if (value instanceof Uint8Array && value.length > 0) return Buffer.from(value).toString("hex");
-  const text = requiredText(value, "macaroon", WHERE_MACAROON);
-  if (/^([0-9a-f]{2})+$/i.test(text)) return text.toLowerCase();
+  const bytes = value instanceof Uint8Array ? Buffer.from(value) : macaroonBytes(requiredText(value, "macaroon", WHERE_MACAROON));
+  if (bytes.length < MACAROON_BYTES_MIN) throw invalid(`macaroon is too short to be one; ${WHERE_MACAROON}`);
+  return bytes.toString("hex");
+}
+
+function macaroonBytes(text: string): Buffer {
+  if (/^0x/i.test(text)) throw invalid(`macaroon begins with 0x; give its hex without that, or ${WHERE_MACAROON}`);
+  if (/^([0-9a-f]{2})+$/i.test(text)) return Buffer.from(text, "hex");
   if (/^[0-9a-f]+$/i.test(text)) throw invalid(`macaroon is hex with a digit missing; ${WHERE_MACAROON}`);
-  if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return Buffer.from(text, "base64").toString("hex");
+  if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return Buffer.from(text, "base64");
   throw invalid(`macaroon is neither hex nor base64; ${WHERE_MACAROON}`);
 }
 

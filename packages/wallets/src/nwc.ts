@@ -290,7 +290,7 @@ function parseConnection(value: unknown): { walletKey: string; secret: Uint8Arra
   if (!/^[0-9a-f]{64}$/i.test(secret)) throw invalid(`The NWC connection string has no secret of 64 hex digits in it; ${WHERE}`);
   if (relays.length === 0) throw invalid(`The NWC connection string names no relay; ${WHERE}`);
   for (const relay of relays) {
-    if (!URL.canParse(relay) || !/^wss?:$/.test(new URL(relay).protocol)) throw invalid("A relay of the NWC connection string is not a ws(s) URL.");
+    if (!URL.canParse(relay) || !/^wss?:$/.test(new URL(relay).protocol)) throw invalid(`The NWC connection string names a relay that is not a ws(s) URL; ${WHERE}`);
   }
   return { walletKey, secret: Uint8Array.from(secret.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)), relays: [...new Set(relays)] };
 }

@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { AlbyHubWallet, BlinkWallet, ClnWallet, LnbitsWallet, LndWallet, NwcWallet, PhoenixdWallet, WebLNWallet } from "../src/index.ts";
 import { openShop } from "./buying.ts";
+import { MACAROON } from "./fakes/lnd.ts";
 import { serveFake } from "./fakes/server.ts";
 import { services } from "./fakes/services.ts";
 import { requestOf } from "./fakes/setup.ts";
@@ -79,8 +80,9 @@ test.each<[string, () => unknown]>([
   ["Blink with a wrong option", () => new BlinkWallet("blink_5ec4e7", "id", { "5ec4e7": 1 } as never)],
   ["LND without a macaroon", () => new LndWallet(where as never)],
   ["LND with a macaroon of another kind", () => new LndWallet({ ...where, macaroon: "5ec4e7 §" })],
-  ["LND with a certificate that is none", () => new LndWallet({ ...where, macaroon: "ab", cert: "5ec4e7" })],
-  ["LND over http to the internet", () => new LndWallet({ url: "http://node.example.com", macaroon: "ab" })],
+  ["LND with a macaroon that is too short", () => new LndWallet({ ...where, macaroon: "5ec4e7" })],
+  ["LND with a certificate that is none", () => new LndWallet({ ...where, macaroon: MACAROON, cert: "5ec4e7" })],
+  ["LND over http to the internet", () => new LndWallet({ url: "http://node.example.com", macaroon: MACAROON })],
   ["CLN without a rune", () => new ClnWallet({ ...where, rune: " " })],
   ["CLN without a URL", () => new ClnWallet({ rune: "5ec4e7" } as never)],
   ["the Hub with a password in the URL", () => new AlbyHubWallet({ url: "https://u:5ec4e7@hub.example.com", token: "t" })],
