@@ -30,6 +30,8 @@ const NOT_BEGUN: readonly (readonly [RegExp, FailureReason])[] = [
 const LOST_SIGHT = /time-?d? ?out|unable to connect|server error|connect|pending|in[ -]?flight|unknown|cancell?ed/i;
 /** Marks, for later look-ups, that the server's own "failed" may be wrong. */
 const DOUBTED = "doubted";
+/** LNbits has let the payment go on by itself, and a later "failed" of its own may be wrong: it has an error for a failed payment that "was already paid on the fundingsource". */
+const IN_FLIGHT: PayResult = { status: "in_flight", ref: DOUBTED };
 
 export class LnbitsWallet implements Wallet {
   readonly name = "lnbits";
@@ -80,7 +82,7 @@ export class LnbitsWallet implements Wallet {
     assertSameHash(this.#service, payment["payment_hash"], request.paymentHash);
     if (payment["status"] === "success") return { status: "settled", ...proofOf(payment) };
     // After 5 s it answers "pending", whatever the payment does then.
-    if (payment["status"] === "pending") return { status: "in_flight" };
+    if (payment["status"] === "pending") return IN_FLIGHT;
     // Before 1.0 there was no status.
     return payment["status"] === "failed" ? unread(this.#service, reply, DOUBTED) : unread(this.#service, reply);
   }
@@ -92,8 +94,8 @@ export class LnbitsWallet implements Wallet {
       const invalid = reply.status === 400 && /decod|bolt11|bech32|checksum|not a valid|invalid/i.test(detail);
       return refusedByStatus(this.#service, reply, WHERE_KEY) ?? (invalid ? failed("invalid_invoice", `${said}.`) : unread(this.#service, reply));
     }
-    if (/already paid/i.test(detail) || answer["status"] === "success") return askAgain(() => this.lookup(request), said);
-    if (answer["status"] === "pending" || /still pending/i.test(detail)) return { status: "in_flight" };
+    if (/already paid/i.test(detail) || answer["status"] === "success") return askAgain(() => this.lookup(request), said, { ref: DOUBTED });
+    if (answer["status"] === "pending" || /still pending/i.test(detail)) return IN_FLIGHT;
     const [, reason] = NOT_BEGUN.find(([pattern]) => pattern.test(detail)) ?? [];
     if (reason !== undefined) return failed(reason, `${said}.`);
     if (/payment is failed node/i.test(detail)) return askAgain(() => this.lookup(request), said, { believeFailure: failed("other", `${said}.`) });

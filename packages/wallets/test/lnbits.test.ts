@@ -1,6 +1,7 @@
 /** Every row of LNbits' answers. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { LnbitsWallet } from "../src/lnbits.ts";
+import { openShop } from "./buying.ts";
 import { ADMIN_KEY, fakeLnbits, wrong } from "./fakes/lnbits.ts";
 import { json, serveFake, type Answer, type FakeServer } from "./fakes/server.ts";
 import { setUp, type Setup } from "./fakes/setup.ts";
@@ -52,16 +53,35 @@ test.each<[Answer, string]>([
   expect(await wallet.pay(request())).toMatchObject({ status: "failed", reason });
 });
 
-test.each<Answer>([wrong("Payment is still pending.", "pending"), wrong("Something", "pending"), json(201, { status: "pending", fee: -2_000, preimage: null })])("in flight: %o", async (answer) => {
-  const { wallet, server, request } = await set();
+test.each<Answer>([wrong("Payment is still pending.", "pending"), wrong("Something", "pending"), json(201, { status: "pending", fee: -2_000, preimage: null })])("in flight: %o; a failure that is looked up later is soft", async (answer) => {
+  const { wallet, server, request, world, invoice } = await set();
+  world.sim.next("fail:no_route");
+  await wallet.pay(request());
   server.next = answer;
-  expect(await wallet.pay(request())).toEqual({ status: "in_flight" });
+  const result = await wallet.pay(request());
+  expect(result).toEqual({ status: "in_flight", ref: expect.any(String) as string });
+  const ref = result.status === "in_flight" ? (result.ref ?? "") : "";
+  expect(await wallet.lookup({ paymentHash: invoice.paymentHash, ref })).toEqual({ status: "failed", soft: true });
+});
+
+test("a payment that was pending, and that LNbits then has as failed, stays held until it says paid", async () => {
+  const { wallet, server, world } = await set();
+  const { client, buy, states, agree } = await openShop(world, wallet, { paymentTimeoutMs: 1_000 });
+  onTestFinished(() => client.close());
+  world.sim.next("fail:no_route");
+  server.garble = () => json(201, { status: "pending", fee: -2_000, preimage: null });
+  expect(await buy()).toMatchObject({ code: "payment_unknown", paid: "unknown" });
+  expect(await client.recover()).toMatchObject({ settled: 0, failed: 0, stillUnknown: [{}] });
+  expect(await states()).toEqual(["unknown"]);
+  for await (const { paymentHash } of client.payments()) expect(await world.pay(world.payee.find(paymentHash)?.invoice ?? "")).toMatchObject({ status: "settled" });
+  expect(await client.recover()).toMatchObject({ settled: 1 });
+  expect((await agree()).settledMsat).toBe(102_000n);
 });
 
 test.each<Answer>([wrong("Payment already paid.", "success"), wrong("Failed payment was already paid on the fundingsource.", "success"), wrong("Internal invoice already paid.", "failed")])("already paid: %o is looked up", async (answer) => {
   const { wallet, server, request, preimage } = await set();
   server.next = answer;
-  expect(await wallet.pay(request()), "by somebody else").toMatchObject({ status: "unknown" });
+  expect(await wallet.pay(request()), "by somebody else").toMatchObject({ status: "unknown", ref: "doubted" });
   expect(await wallet.pay(request())).toMatchObject({ status: "settled" });
   server.next = answer;
   expect(await wallet.pay(request())).toMatchObject({ status: "settled", preimage, feeMsat: 2_000n });
