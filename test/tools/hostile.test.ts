@@ -222,6 +222,7 @@ describe.each(adapters)("%s: words that pass for ours", (_name, adapter) => {
     const paid = await call("l402_fetch", { url: it.url });
     expect(paid.text).toMatch(/^\[Paid 10 sats\] HTTP 200\nRemaining budget: 990 sats\.\n/);
     assertHonest(paid.text);
+    expect(paid.all).not.toMatch(/[\u{e0000}-\u{e01ef}\u202a-\u202e]|[\u200c\u200d]{4}/u);
     for (const path of ["reason", "type", "unpayable", "challenge", "away", "scheme", "home"]) assertHonest((await call("l402_fetch", { url: `${plain.url}${path}` })).text);
     for (const path of ["challenge", "away", "scheme"]) assertHonest((await call("l402_quote", { url: `${plain.url}${path}` })).text);
     const off = await call("l402_fetch", { url: `${plain.url}off` });

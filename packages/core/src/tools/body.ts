@@ -1,7 +1,7 @@
 /** Reads a body within bounds, and tells text from bytes. */
 import { isL402Error } from "../errors.ts";
 import { sha256Hex } from "../identity.ts";
-import { plain } from "./words.ts";
+import { plain, visible } from "./words.ts";
 
 export interface Body {
   /** `null`: it is not text. */
@@ -14,7 +14,7 @@ export interface Body {
 /** Media types that are text, whatever the server calls their charset. */
 const TEXT_TYPE = /^text\/|^application\/(?:[\w.+-]+\+)?(?:json|xml|yaml)$|^application\/(?:x-ndjson|ndjson|jsonl|json-seq|javascript|ecmascript|x-javascript|x-yaml|toml|sql|graphql|x-www-form-urlencoded|xhtml)|^(?:image|message)\/[\w.-]+\+xml$|^multipart\//;
 
-/** At most `maxBytes` of a body, its text through `conceal`. A body that breaks off is what arrived of it; this never throws. */
+/** At most `maxBytes` of a body, of its text what can be seen, through `conceal`. A body that breaks off is what arrived of it; this never throws. */
 export async function readBody(response: Response, maxBytes: number, contentType: string | null, signal: AbortSignal | undefined, conceal: (text: string) => string): Promise<Body> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -45,7 +45,7 @@ export async function readBody(response: Response, maxBytes: number, contentType
   const whole = !truncated && broken === null;
   const text = decode(bytes, whole, contentType);
   if (text === null) return { text, binary: { bytes: size, sha256: whole ? sha256Hex(bytes) : null }, truncated, broken };
-  return { text: conceal(text), binary: null, truncated, broken };
+  return { text: conceal(visible(text)), binary: null, truncated, broken };
 }
 
 function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
