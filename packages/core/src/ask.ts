@@ -10,15 +10,36 @@ export const KEPT_TRIES_MAX = 2;
 /** Origins whose newest accepted credential is remembered for calls under way. */
 const ACCEPTED_MAX = 1_000;
 
+/** Longest wait, ms, for another process to show what it bought, and the pause between looks. */
+const BUYER_FIRST_MS = 5_000;
+const BUYER_LOOK_MS = 50;
+
 /** The kept credential for a hop, unless it carries an `Authorization` of the caller's own. */
-export function keptFor(line: Line, hop: Hop, except: ReadonlySet<string>, anyPath = true): Promise<KeptCredential | undefined> {
+export function keptFor(line: Line, call: Call, hop: Hop, except: ReadonlySet<string>, anyPath = true): Promise<KeptCredential | undefined> {
   if (hop.headers.has("authorization")) return Promise.resolve(undefined);
-  return lookUpKept(line, hop, except, anyPath);
+  return lookUpKept(line, call, hop, except, anyPath);
 }
 
-export function lookUpKept(line: Line, hop: Hop, except: ReadonlySet<string>, anyPath = true): Promise<KeptCredential | undefined> {
+export async function lookUpKept(line: Line, call: Call, hop: Hop, except: ReadonlySet<string>, anyPath = true): Promise<KeptCredential | undefined> {
   const { config, store } = line;
-  return store.credential({ budgetId: config.budgetId, origin: hop.url.origin, method: hop.method, path: hop.url.pathname, anyPath: anyPath && config.credentialScope === "origin", except });
+  const found = await store.credential({ budgetId: config.budgetId, origin: hop.url.origin, method: hop.method, path: hop.url.pathname, anyPath: anyPath && config.credentialScope === "origin", except });
+  return found === undefined || found.acceptedAt !== undefined ? found : afterItsBuyer(line, call, found);
+}
+
+/**
+ * The credential, once the process that bought it has shown it, if that is another one which is there: a single-use one
+ * would else be taken from it. Only where the store knows who is there; one whose buyer is gone is used at once.
+ */
+export async function afterItsBuyer(line: Line, call: Call, credential: KeptCredential): Promise<KeptCredential> {
+  const { clock, store, state } = line;
+  if (store.ownerAlive === undefined) return credential;
+  while (clock.now() < credential.settledAt + BUYER_FIRST_MS && !call.signal?.aborted) {
+    const row = await store.payment(credential.paymentHash);
+    if (row?.acceptedAt !== undefined) return { ...credential, acceptedAt: row.acceptedAt };
+    if (row === undefined || row.owner.startsWith(`${state.owner}/`) || (await store.ownerAlive(row.owner)) !== true) break;
+    await clock.sleep(BUYER_LOOK_MS, call.signal).catch(() => {});
+  }
+  return credential;
 }
 
 /** Whether a credential was bought for this very method and path. */
@@ -36,7 +57,7 @@ export async function ask(line: Line, call: Call, tried: Set<string>): Promise<R
   for (let tries = 0; ; tries += 1) {
     // Taken before the look-up: a credential accepted from here on is news to this call, whatever its 402 comes after.
     const turn = (line.state.turn += 1);
-    const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, hop, busy(line, tried), anyPath) : undefined));
+    const reply = await send(line, call, call.first, (hop) => (tries < KEPT_TRIES_MAX ? keptFor(line, call, hop, busy(line, tried), anyPath) : undefined));
     const { response, credential } = reply;
     const readOffer = asksForPayment(response) ? (await paying(line)).readOffer : undefined;
     if (credential === undefined) return (await readOffer?.(line, call, reply, turn)) ?? response;
@@ -52,7 +73,7 @@ export async function ask(line: Line, call: Call, tried: Set<string>): Promise<R
     }
     anyPath &&= isHome(credential, reply.hop);
     // A 402 to a stale credential is a fresh challenge, when nothing else is left to try.
-    if (readOffer !== undefined && (await keptFor(line, reply.hop, busy(line, tried), anyPath)) === undefined) {
+    if (readOffer !== undefined && (await keptFor(line, call, reply.hop, busy(line, tried), anyPath)) === undefined) {
       const offer = await readOffer(line, call, reply, turn).catch(() => null);
       if (offer !== null) return offer;
     }

@@ -1,4 +1,5 @@
 /** The side roads of a purchase: credentials that make it unnecessary, purchases that exist already, and refusals. */
+import { afterItsBuyer } from "./ask.ts";
 import { within } from "./clock.ts";
 import { credentialOf } from "./credential.ts";
 import { InvoiceError, isL402Error, PolicyError, QueueFullError } from "./errors.ts";
@@ -148,10 +149,8 @@ export async function boughtBefore(line: Line, call: Call): Promise<KeptCredenti
       if (waited.status !== "done") throwStopped(line, payment, flight.dispatched, waited);
       continue;
     }
-    if (payment.state === "settled") return credentialOf(payment);
-    const found = await ended(line, call, payment, wait);
-    if (found === "free") return undefined;
-    return found;
+    const found = payment.state === "settled" ? credentialOf(payment) : await ended(line, call, payment, wait);
+    return found === "free" || found === undefined ? undefined : afterItsBuyer(line, call, found);
   }
 }
 
@@ -208,14 +207,22 @@ export async function follow(line: Line, call: Call, offer: Offer, flight: Fligh
  * @throws {PolicyError} `idempotency_mismatch` when it is that of another request with the same key.
  */
 export async function joinRecorded(line: Line, call: Call, offer: Offer, payment: StoredPayment, wait: Wait): Promise<Way> {
-  if (call.idempotencyKey !== undefined && payment.idempotencyKey === call.idempotencyKey && payment.callKey !== offer.callKey) throw keyMismatch();
+  if (isKeyed(call, payment) && payment.callKey !== offer.callKey) throw keyMismatch();
   if (payment.state === "settled") {
     const credential = credentialOf(payment);
     if (credential !== undefined) return { status: "try", credential, own: true };
     throw new InvoiceError("invoice_mismatch", `${offer.host} sent an invoice that was paid before. It was not paid again; ask the server for a new one.`);
   }
   const found = await ended(line, call, payment, wait);
-  return found === "free" ? { status: "again" } : { status: "try", credential: found, own: true };
+  if (found === "free") return { status: "again" };
+  const credential = await afterItsBuyer(line, call, found);
+  // What another call bought, and was answered for, is tried; what nobody was answered for is this very purchase.
+  return { status: "try", credential, own: credential.acceptedAt === undefined || isKeyed(call, payment) };
+}
+
+/** Whether a payment was made under the idempotency key of this call. */
+export function isKeyed(call: Call, payment: StoredPayment): boolean {
+  return call.idempotencyKey !== undefined && call.idempotencyKey === payment.idempotencyKey;
 }
 
 /**

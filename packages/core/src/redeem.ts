@@ -7,7 +7,7 @@ import { discard, send, type Reply } from "./exchange.ts";
 import type { Line, Offer } from "./line.ts";
 import { ceilSats } from "./money.ts";
 import type { KeptCredential } from "./ports.ts";
-import type { Way } from "./purchase.ts";
+import { isKeyed, type Way } from "./purchase.ts";
 import { hostOf, type Call, type Hop } from "./request.ts";
 
 /** Waits, ms, before a fresh credential is shown again to a server that does not take it yet: 4 s in all. */
@@ -28,15 +28,23 @@ const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
  */
 export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>, recovered: boolean): Promise<Way | undefined> {
   if (call.quoteId !== undefined || (!recovered && !offer.hop.headers.has("authorization"))) return undefined;
-  const credential = await lookUpKept(line, offer.hop, busy(line, tried));
+  const credential = await lookUpKept(line, call, offer.hop, busy(line, tried));
   // One of this very path may be this purchase, paid for in an earlier life: it is tried however many others were.
   return credential === undefined || (!isHome(credential, offer.hop) && tried.size >= KEPT_TRIES_MAX) ? undefined : { status: "try", credential, own: false };
 }
 
 /** Tries a credential instead of a payment: the response, or `undefined` when it is not good here. */
 export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & { status: "try" }, tried: Set<string>): Promise<Response | undefined> {
-  if (way.own) return useAgain(line, call, way.credential, offer.hop);
-  const reply = await send(line, call, offer.hop, (hop) => (hop.url.origin === way.credential.origin ? way.credential : keptFor(line, hop, tried)));
+  if (way.own) {
+    try {
+      return await useAgain(line, call, way.credential, offer.hop);
+    } catch (error) {
+      if (!(await isAnothers(line, call, way.credential, error))) throw error;
+      tried.add(way.credential.paymentHash);
+      return undefined;
+    }
+  }
+  const reply = await send(line, call, offer.hop, (hop) => (hop.url.origin === way.credential.origin ? way.credential : keptFor(line, call, hop, tried)));
   if (!refuses(line, reply, way.credential)) {
     if (call.idempotencyKey !== undefined) await line.store.link(line.config.budgetId, call.idempotencyKey, offer.callKey, way.credential.paymentHash);
     return reply.response;
@@ -46,6 +54,13 @@ export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & {
   return undefined;
 }
 
+/** Whether a credential was refused because another process got what it was bought for; whoever waited for it then buys its own. */
+async function isAnothers(line: Line, call: Call, credential: KeptCredential, error: unknown): Promise<boolean> {
+  if (credential.acceptedAt !== undefined || !isL402Error(error) || error.code !== "credential_rejected") return false;
+  const row = await line.store.payment(credential.paymentHash);
+  return row?.acceptedAt !== undefined && !isKeyed(call, row);
+}
+
 /**
  * Uses what an earlier run of this purchase bought. It is never paid over.
  *
@@ -53,7 +68,7 @@ export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & {
  */
 export async function useAgain(line: Line, call: Call, credential: KeptCredential, hop: Hop = call.first): Promise<Response> {
   if (credential.acceptedAt === undefined) return present(line, call, hop, credential, undefined);
-  const reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, next, new Set())));
+  const reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, call, next, new Set())));
   const { response } = reply;
   if (reply.credential?.paymentHash !== credential.paymentHash) return response; // it leads elsewhere now
   const verdict = verdictOf(response.status);
@@ -106,7 +121,7 @@ async function present(line: Line, call: Call, hop: Hop, credential: KeptCredent
     const pause = REDEEM_AGAIN_MS[turn];
     let reply: Reply;
     try {
-      reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, next, new Set())));
+      reply = await send(line, call, hop, (next) => (next.url.origin === credential.origin ? credential : keptFor(line, call, next, new Set())));
     } catch (cause) {
       if (isL402Error(cause)) {
         throw new TransportError(cause.code === "transport_limit" || cause.code === "transport_failed" ? cause.code : "transport_blocked", `${cause.message} ${kept}`, { paid: "yes", retryable: true, cause, paymentHash: credential.paymentHash });
