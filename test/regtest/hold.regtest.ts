@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { receiptOf } from "@l402-tools/core";
 import { until } from "./processes.ts";
-import { buyer, carol, hold, listed, type Buyer, type Hold } from "./world.ts";
+import { buyer, carol, hold, listed, payBeside, rowsOf, type Buyer, type Hold } from "./world.ts";
 import { paywall, type Paywall } from "./paywall.ts";
 
 const PRICE_MSAT = 50_000n;
@@ -83,6 +83,19 @@ describe("past the deadline", () => {
     await held.settle();
     await client.recover();
     expect(await client.balance()).toMatchObject({ spentSats: 52, heldSats: 0 });
+  });
+
+  test("an invoice that alice is already paying by other means: waited for, and not paid twice", async () => {
+    const { held, shop } = await heldShop();
+    const other = payBeside(held.bolt11, held.paymentHash);
+    await held.arrived();
+    const client = buyer({ paymentTimeoutMs: 3_000 });
+    await expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown" });
+    expect(await rowsOf(client.store)).toMatchObject([{ state: "unknown", resolution: "the wallet says it is in flight" }]);
+    await held.settle();
+    await other;
+    expect(await (await client.fetch(shop.url)).text()).toBe("open");
+    expect(await listed()).toHaveLength(1);
   });
 
   test("several calls of one purchase wait for one payment", async () => {
