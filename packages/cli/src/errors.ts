@@ -98,7 +98,9 @@ export function failureOf(error: unknown, asking = false): Failure {
   if (error instanceof Interrupted) return { exitCode: error.exitCode, code: "interrupted", message: `${error.message} Nothing was paid.`, paid: "no", retryable: true };
   if (isL402Error(error)) {
     const { code, paid, retryable } = error;
-    const exitCode = paid === "unknown" ? EXIT.unknown : paid === "yes" ? EXIT.paidInVain : (EXIT_OF[code] ?? EXIT.failed);
+    // What cannot be resolved may be paid: it is settled already, and nothing is delivered by resolving it.
+    const byPaid = code === "not_resolvable" || paid === "no" ? undefined : paid === "yes" ? EXIT.paidInVain : EXIT.unknown;
+    const exitCode = byPaid ?? EXIT_OF[code] ?? EXIT.failed;
     const { paymentHash, required, remaining } = error as { paymentHash?: unknown; required?: unknown; remaining?: unknown };
     return {
       exitCode,

@@ -257,6 +257,11 @@ describe("resolve", () => {
     expect(ended.stdout).toMatch(/^Settled by hand: \d+ sats booked\.\n$/);
     expect(await place.run(["fetch", url])).toMatchObject({ code: 0, stdout: '{"sunny":true}' });
     expect(place.paywall.paidSales).toHaveLength(1);
+    for (const outcome of ["settled", "failed"]) {
+      const again = await place.run(["resolve", hash, outcome, "--why", "again", "--json"], { env: NO_WALLET });
+      expect(again.code).toBe(2);
+      expect(JSON.parse(again.stderr)).toMatchObject({ error: { code: "not_resolvable", message: "This payment is settled already.", paid: "yes" }, exitCode: 2 });
+    }
     expect(place.output.join("")).not.toContain(preimage);
   });
 });
@@ -303,6 +308,34 @@ test("credentials are listed and given up, without being shown; the next call bu
   expect(place.paywall.paidSales).toHaveLength(2);
   expect(await place.run(["fetch", url, "--idempotency-key", "first"])).toMatchObject({ code: 0 });
   expect(place.paywall.paidSales).toHaveLength(2);
+});
+
+test("the newest credentials of one place are listed, and that there are more is said", async () => {
+  const place = await createPlace({});
+  const store = sqliteStore({ path: place.ledger });
+  const hashOf = (number: number): string => number.toString(16).padStart(64, "0");
+  for (let number = 1; number <= 102; number += 1) {
+    const paymentHash = hashOf(number);
+    const payment: NewPayment = {
+      paymentHash, leaseUntil: 0, budgetId: "default", scopes: ["default"], requestKey: paymentHash, url: "https://api.example.com/x", method: "GET", origin: "https://api.example.com",
+      host: "api.example.com", path: "/x", amountMsat: 1_000n, payee: "02".repeat(33), wallet: "phoenixd", invoice: "lnbcrt1", expiresAt: 0, scheme: "L402", credential: "x", owner: "a/1",
+    };
+    await store.reserve({ payment, maxFeeMsat: 0n, minFeeMsat: 0n, limits: [] });
+    await store.settle(paymentHash, { preimage: "11".repeat(32), feeMsat: 0n, resolution: "paid" });
+  }
+  await store.close();
+  const list = async (...args: string[]): Promise<Ended & { hashes: unknown[]; more: unknown }> => {
+    const ended = await place.run(["credentials", "list", ...args], { env: NO_WALLET });
+    const { credentials, more } = parsed(ended);
+    return { ...ended, hashes: credentials.map(({ paymentHash }) => paymentHash), more };
+  };
+  const newest = (from: number, count: number): string[] => Array.from({ length: count }, (_, at) => hashOf(from - at));
+  expect(await list()).toMatchObject({ code: 0, hashes: newest(102, 100), more: true, stderr: "Only the newest 100 of GET https://api.example.com/x are shown; see --limit.\n" });
+  expect(await list("--limit", "2")).toMatchObject({ hashes: newest(102, 2), more: true });
+  for (const limit of ["0", "102"]) expect(await list("--limit", limit)).toMatchObject({ hashes: newest(102, 102), more: false, stderr: "" });
+  // One that is not among the newest is given up just the same.
+  expect(parsed(await place.run(["credentials", "remove", hashOf(1)])).credentials).toEqual([{ paymentHash: hashOf(1), removed: true }]);
+  expect(await list("--limit", "101")).toMatchObject({ hashes: newest(102, 101), more: false });
 });
 
 test("an encrypted ledger opens with its key only, from the environment or a file", async () => {

@@ -12,7 +12,7 @@ export const resolve: Command = {
   usage: 'PAYMENT settled|failed --why "…" [--preimage HEX|-]',
   summary: "ends an open payment by hand, on record",
   details: `For payments that the wallet itself cannot look up. PAYMENT is its payment hash, or the beginning of it.
-Look at the wallet's own history first: what you say here is believed.
+Look at the wallet's own history first: what you say here is believed. One that has ended stays as it is (exit code ${EXIT.usage}).
 
   --why TEXT       the reason, which goes on record (required)
   --preimage HEX   proof of a settled payment, from the wallet's history; with it, what was bought can still
