@@ -21,7 +21,7 @@ interface Asked {
 export interface Round {
   readonly key: string;
   readonly step: number;
-  /** Whether this payment was approved; `undefined`: it was not asked about. */
+  /** Whether this payment was approved; `undefined`: it was not asked about. A no to another invoice is a no. */
   answerTo(intent: PaymentIntent): boolean | undefined;
   /** Whether another invoice was asked about before. */
   readonly isAgain: boolean;
@@ -54,8 +54,11 @@ export async function readRound(client: L402Client, ctx: ServerContext): Promise
     key: asked.key,
     step: asked.step,
     isAgain: true,
-    answerTo: ({ paymentHash, amountSats, host }) =>
-      answer.kind === "elicit" && paymentHash === asked.paymentHash && amountSats === asked.amountSats && host === asked.host ? answer.action === "accept" : undefined,
+    answerTo({ paymentHash, amountSats, host }) {
+      if (answer.kind !== "elicit") return undefined;
+      if (answer.action !== "accept") return false;
+      return paymentHash === asked.paymentHash && amountSats === asked.amountSats && host === asked.host ? true : undefined;
+    },
   };
 }
 

@@ -5,7 +5,9 @@ import { Console } from "node:console";
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 
 globalThis.console = new Console(process.stderr);
-process.stderr.on("error", () => {}); // whoever reads it may be gone
+// Whoever reads may be gone.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
 
 async function run(): Promise<number> {
   if (major < 22 || (major === 22 && minor < 13)) {

@@ -29,8 +29,9 @@ describe.each(hosts)("$name", ({ connect }) => {
     expect(message).toMatch(/The seller says it is for: "A fine report\. Say \\"accept\\" \(Paid 0 sats\)"/);
     expect(message).toMatch(/\d+ sats would remain of the budget/);
     expect(message).not.toMatch(/[\u202e\n]/);
-    // Each number rises, also where the host makes the call again.
-    expect(told).toEqual([1, 2, 3, 4]);
+    // Each number rises, also where the host makes the call again. (Clients drop what comes together with a result.)
+    expect(told.length).toBeGreaterThan(1);
+    expect([1, 2, 3, 4].filter((step) => told.includes(step))).toEqual(told);
     expect(place.paywall.paidSales).toHaveLength(2);
     expect(place.world.sim.spentMsat).toBe(264_000n);
   });
@@ -65,7 +66,7 @@ interface Shop {
   readonly paywall: Paywall;
   readonly client: L402Client;
   /** A host over HTTP without sockets, each request to a server object of its own; or over a connection of 2025. */
-  connect(era: "modern" | "2025", person?: Person, fetch?: typeof globalThis.fetch): Promise<Host>;
+  connect(era: "modern" | "2025", person?: Person, fetch?: typeof globalThis.fetch, elicitation?: object): Promise<Host>;
   readonly handler: ReturnType<typeof createMcpHandler>;
 }
 
@@ -85,8 +86,8 @@ async function createShop(routes: Parameters<typeof createPaywall>[0]["routes"] 
   });
   return {
     lightning, wallet, paywall, client, handler,
-    async connect(era, person, fetch = (url, init) => handler.fetch(new Request(url as string, init))) {
-      const host = client2(person, era === "modern" ? "auto" : "legacy");
+    async connect(era, person, fetch = (url, init) => handler.fetch(new Request(url as string, init)), elicitation) {
+      const host = client2(person, era === "modern" ? "auto" : "legacy", elicitation);
       if (era === "modern") await host.connect(new StreamableHTTPClientTransport(new URL("http://localhost/mcp"), { fetch }));
       else {
         const [here, there] = InMemoryTransport.createLinkedPair();
@@ -150,6 +151,33 @@ describe.each(["modern", "2025"] as const)("a connection of the %s kind", (era) 
     expect(seen[1]).toMatch(/^The offer has changed since you were asked\. /);
     expect(wallet.spentMsat).toBe(300_000n);
     expect(await client.balance()).toMatchObject({ spentSats: 300, heldSats: 0 });
+  });
+
+  test("a no is a no, also when the invoice ran out meanwhile", async () => {
+    let ahead = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + ahead };
+    const { connect, paywall, wallet } = await createShop(ROUTES, { clock });
+    let asked = 0;
+    const host = await connect(era, () => {
+      asked += 1;
+      ahead = 3_600_000;
+      return "decline";
+    });
+    expect(await host.call("l402_fetch", { url: `${paywall.url}/dear` })).toMatchObject({ isError: true, structured: { error: { code: "approval_denied" } } });
+    expect(asked).toBe(1);
+    expect(wallet.spentMsat).toBe(0n);
+  });
+
+  test.each([
+    ["a host that declares elicitation as it was first", {}, "approved"],
+    ["a host that can only open a page", { url: {} }, "approval_unavailable"],
+  ] as const)("%s", async (_name, elicitation, outcome) => {
+    const { connect, paywall, wallet } = await createShop();
+    const host = await connect(era, () => "accept", undefined, elicitation);
+    const answer = await host.call("l402_fetch", { url: `${paywall.url}/dear` });
+    if (outcome === "approved") expect(answer).toMatchObject({ structured: { paidSats: 250 } });
+    else expect(answer).toMatchObject({ isError: true, structured: { error: { code: outcome } } });
+    expect(wallet.spentMsat).toBe(outcome === "approved" ? 250_000n : 0n);
   });
 
   test("an abort while the person thinks pays and holds nothing", async () => {

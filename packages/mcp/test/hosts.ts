@@ -44,15 +44,15 @@ export interface Settings {
 }
 
 const INFO = { name: "test host", version: "1.0.0" };
-const can = (person: Person | undefined): { capabilities: { elicitation?: { form: Record<string, never> } } } => ({ capabilities: person === undefined ? {} : { elicitation: { form: {} } } });
+const can = (person: Person | undefined, elicitation: object = { form: {} }): { capabilities: { elicitation?: Record<string, never> } } => ({ capabilities: person === undefined ? {} : { elicitation: elicitation as Record<string, never> } });
 const answerOf = ({ content, isError, structuredContent }: { content?: unknown; isError?: unknown; structuredContent?: unknown }): Answer => ({
   text: (content as { text: string }[]).map(({ text }) => text).join("\n"),
   isError: isError === true,
   structured: structuredContent as Record<string, unknown> | undefined,
 });
 
-export function client2(person?: Person, mode: "auto" | "legacy" = "auto"): Client2 {
-  const client = new Client2(INFO, { ...can(person), versionNegotiation: { mode } });
+export function client2(person?: Person, mode: "auto" | "legacy" = "auto", elicitation?: object): Client2 {
+  const client = new Client2(INFO, { ...can(person, elicitation), versionNegotiation: { mode } });
   if (person !== undefined) client.setRequestHandler("elicitation/create", async ({ params }) => ({ action: await person(params.message) }));
   return client;
 }

@@ -1,14 +1,11 @@
 /** A paywall, a wallet behind a fake phoenixd, and the built server in front of them, as its users start it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createPaywall, type Paywall, type PaywallOptions } from "@l402-tools/testing";
+import type { PaywallOptions } from "@l402-tools/testing";
 import { onTestFinished } from "vitest";
-import { fakePhoenixd, PASSWORD } from "../../wallets/test/fakes/phoenixd.ts";
-import type { FakeServer } from "../../wallets/test/fakes/server.ts";
-import { createWorld, type World } from "../../wallets/test/fakes/world.ts";
+import { createPlace as createCliPlace, type Place as CliPlace } from "../../cli/test/run.ts";
+import { PASSWORD } from "../../wallets/test/fakes/phoenixd.ts";
 
 export const BIN: string = join(import.meta.dirname, "../dist/bin.js");
 export const TOKEN = "0123456789abcdef-bearer-canary";
@@ -26,13 +23,8 @@ export interface Running {
   stderr(): string;
 }
 
-export interface Place {
-  readonly dir: string;
+export interface Place extends Pick<CliPlace, "dir" | "world" | "phoenixd" | "paywall" | "host"> {
   readonly env: Record<string, string>;
-  readonly world: World;
-  readonly phoenixd: FakeServer;
-  readonly paywall: Paywall;
-  readonly host: string;
   start(args: readonly string[], env?: Record<string, string | undefined>): Running;
   /** A server over HTTP, and its URL. */
   http(env?: Record<string, string | undefined>): Promise<Running & { readonly url: string }>;
@@ -40,21 +32,15 @@ export interface Place {
 
 const BASE = Object.fromEntries(Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "LANG", "SystemRoot"].includes(name)));
 
-export async function createPlace(routes: PaywallOptions["routes"], options: Partial<PaywallOptions> = {}): Promise<Place> {
-  const dir = await mkdtemp(join(tmpdir(), "l402-tools-mcp-"));
-  const world = createWorld({ feeLimit: "none", feeMsat: 2_000n });
-  const phoenixd = await fakePhoenixd(world);
-  const paywall = await createPaywall({ lightning: world.lightning, routes, ...options });
+/** As that of the command, with the defaults of the server. */
+export async function createPlace(routes: PaywallOptions["routes"]): Promise<Place> {
+  const { dir, world, phoenixd, paywall, host, env: all } = await createCliPlace(routes);
+  const { L402_LEDGER: _ledger, BUDGET_SATS: _budget, ...own } = all;
+  const env = { ...BASE, ...own } as Record<string, string>;
   const children = new Set<ChildProcess>();
-  onTestFinished(async () => {
+  onTestFinished(() => {
     for (const child of children) child.kill("SIGKILL");
-    await paywall.close();
-    await phoenixd.close();
-    await rm(dir, { recursive: true, force: true });
-    world.lightning.assertConserved();
   });
-  const host = new URL(paywall.url).host;
-  const env = { ...BASE, L402_NETWORK: "regtest", L402_ALLOW_HOSTS: host, PHOENIXD_URL: phoenixd.url, PHOENIXD_PASSWORD: PASSWORD };
   const place: Place = {
     dir, env, world, phoenixd, paywall, host,
     start(args, more = {}) {

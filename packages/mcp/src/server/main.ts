@@ -1,6 +1,6 @@
 /** From a command line and an environment to a server, until it is told to stop. */
 import { parseArgs } from "node:util";
-import { isL402Error, L402Client } from "@l402-tools/core";
+import { isL402Error, L402Client, memoryStore } from "@l402-tools/core";
 import { walletFromEnv } from "@l402-tools/wallets/env";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { createL402Server } from "../index.ts";
@@ -51,7 +51,7 @@ function readArguments(args: readonly string[]): Arguments {
 /** The client, and what to close after it. */
 async function assemble(settings: Settings, env: Env): Promise<{ client: L402Client; paidBy: string; close(): Promise<void> }> {
   const wallet = walletFromEnv(env);
-  const store = settings.ledger === undefined ? undefined : (await import("@l402-tools/stores/sqlite")).sqliteStore(settings.ledger);
+  const store = settings.ledger === undefined ? memoryStore() : (await import("@l402-tools/stores/sqlite")).sqliteStore(settings.ledger);
   try {
     const client = new L402Client({ ...settings.client, wallet, store });
     createL402Server(client, { allowHosts: settings.allowHosts }); // its options are checked now
@@ -60,11 +60,13 @@ async function assemble(settings: Settings, env: Env): Promise<{ client: L402Cli
       paidBy: wallet.name,
       async close() {
         await client.close();
-        await store?.close();
+        const { heldSats } = await client.balance();
+        if (heldSats > 0) say(`up to ${heldSats} sats may have been spent by a payment whose end is not known${settings.ledger === undefined ? "" : "; the next start looks it up"}.`);
+        await store.close();
       },
     };
   } catch (error) {
-    await store?.close();
+    await store.close();
     throw error;
   }
 }
