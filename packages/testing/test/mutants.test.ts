@@ -21,6 +21,7 @@ const faults: [string, (store: Store) => Partial<Store>][] = [
     const held = (await store.payment(hash))?.maxFeeMsat ?? 0n;
     return store.settle(hash, { ...proof, feeMsat: proof.feeMsat > held ? held : proof.feeMsat });
   } })],
+  ["lets everyone claim", () => ({ claim: async () => true })],
   ["voids what was sent", (store) => ({ void: async (hash, why, owner) => (await store.void(hash, why, owner)) || store.fail(hash, 1, why) })],
   ["never pauses", () => ({ paused: async () => null })],
   ["offers credentials of any origin", (store) => ({ credential: (query) => store.credential({ ...query, origin: query.origin.replace("http:", "https:").replace(":8443", "") }) })],

@@ -92,7 +92,7 @@ export const durableStoreContract: readonly ContractCase<OpenStore>[] = [
     for (const one of both) assertUsage(await one.usage(ALL), { heldMsat: 100_000n, heldPayments: 10 });
   }),
 
-  durableCase("opened twice: one dispatches, one settles, one purchase is made", async (open) => {
+  durableCase("opened twice: one dispatches, one claims, one settles, one purchase is made", async (open) => {
     const [one, two] = [await open(), await open()] as const;
     const { hash } = await one.reserve();
     const dispatched = await Promise.all([one, two].map(({ store }) => store.dispatch(hash, "owner-1", Number.MAX_SAFE_INTEGER)));
@@ -100,6 +100,17 @@ export const durableStoreContract: readonly ContractCase<OpenStore>[] = [
     const proof = { preimage: preimageFor(hash), feeMsat: 0n, resolution: "paid" };
     const settled = await Promise.all([one, two].map(({ store }) => store.settle(hash, proof)));
     assert.deepEqual(settled.map((result) => result.status).sort(), ["already", "settled"]);
+    // Two processes that look the same payment up.
+    const left = await one.send({ leaseUntil: 5 });
+    const claims = await Promise.all([one, two].map(async ({ store }, heir) => store.claim?.(left.hash, { owner: "owner-1", leaseUntil: 5 }, { owner: `heir-${heir}`, leaseUntil: 9 })));
+    if (one.store.claim !== undefined) assert.equal(claims.filter((claimed) => claimed === true).length, 1);
+    const found = { preimage: preimageFor(left.hash), feeMsat: 0n, resolution: "looked up" };
+    const booked = await Promise.all([one, two].map(({ store }) => store.settle(left.hash, found)));
+    assert.deepEqual(booked.map((result) => result.status).sort(), ["already", "settled"]);
+    for (const { store, usage } of [one, two]) {
+      assert.equal(await store.fail(left.hash, left.attempt, "looked up late"), false);
+      assertUsage(await usage(ALL), { spentMsat: 20_000n, payments: 2 });
+    }
     const bought = await Promise.all([one, two, one, two].map((fixture) => fixture.reserve({ idempotencyKey: "key" })));
     assert.equal(bought.filter((result) => result.status === "reserved").length, 1);
     assert.equal(bought.filter((result) => result.status === "purchase").length, 3);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isL402Error, type LimitRule } from "@l402-tools/core";
 import type { ContractCase } from "./case.ts";
-import { assertUsage, preimageFor, storeCase, type MakeStore } from "./store-fixture.ts";
+import { assertUsage, listOf, preimageFor, storeCase, type MakeStore } from "./store-fixture.ts";
 
 const ALL: LimitRule = { scope: "default" };
 const LATER = Number.MAX_SAFE_INTEGER;
@@ -220,6 +220,63 @@ export const stateCases: readonly ContractCase<MakeStore>[] = [
       await store.resume("default", "a late proof");
     }
     assertUsage(await usage(ALL), { spentMsat: 60_000n, payments: 6 });
+  }),
+
+  storeCase("claim: from exactly this owner and lease, while it is unresolved; of many at once, one gets it", async ({ store, reserve, send, payment, usage }) => {
+    const claim = store.claim?.bind(store);
+    if (claim === undefined) return; // without it, leases alone decide
+    const { hash } = await send({ leaseUntil: 5 });
+    const from = { owner: "owner-1", leaseUntil: 5 };
+    assert.equal(await claim(hash, { ...from, owner: "owner-2" }, { owner: "heir", leaseUntil: 9 }), false);
+    assert.equal(await claim(hash, { ...from, leaseUntil: 6 }, { owner: "heir", leaseUntil: 9 }), false);
+    const before = await payment(hash);
+    const claims = await Promise.all(Array.from({ length: 10 }, (_, heir) => claim(hash, from, { owner: `heir-${heir}`, leaseUntil: 9 })));
+    assert.equal(claims.filter(Boolean).length, 1);
+    const owner = `heir-${claims.indexOf(true)}`;
+    assert.deepEqual(await payment(hash), { ...before, owner, leaseUntil: 9 });
+    assertUsage(await usage(ALL), { heldMsat: 10_000n, heldPayments: 1 });
+
+    // Whoever was before may still come with an answer of the wallet; then there is nothing to claim any more.
+    assert.equal((await store.settle(hash, { preimage: preimageFor(hash), feeMsat: 0n, resolution: "the wallet's answer" })).status, "settled");
+    assert.equal(await claim(hash, { owner, leaseUntil: 9 }, { owner: "late", leaseUntil: 20 }), false);
+    assert.equal((await payment(hash)).owner, owner);
+    assert.equal(await claim("00".repeat(32), from, { owner: "heir", leaseUntil: 9 }), false);
+
+    // A reservation that was claimed is dispatched by its new owner only.
+    const waiting = await reserve({ leaseUntil: 5 });
+    assert.equal(await claim(waiting.hash, from, { owner: "heir", leaseUntil: 9 }), true);
+    assert.equal(await store.dispatch(waiting.hash, "owner-1", LATER), null);
+    assert.equal(await store.void(waiting.hash, "left", "owner-1"), false);
+    assert.ok((await store.dispatch(waiting.hash, "heir", LATER)) !== null);
+  }),
+
+  storeCase("several look-ups at once, and the wallet's own answer: a payment is booked once, and nothing takes it back", async ({ store, send, payment, usage }) => {
+    for (const noted of [false, true]) {
+      const { hash, attempt } = await send({ amount: 10_000n, fee: 5n });
+      if (noted) await store.unknown(hash, attempt, { resolution: "timeout" });
+      const proof = { preimage: preimageFor(hash), feeMsat: 5n, resolution: "looked up" };
+      const [first, , second, third] = await Promise.all([
+        store.settle(hash, proof),
+        store.unknown(hash, attempt, { resolution: "no answer in time" }),
+        store.settle(hash, proof),
+        store.settle(hash, { ...proof, feeMsat: 0n }),
+        store.fail(hash, attempt + 1, "another attempt"),
+      ]);
+      assert.deepEqual([first, second, third].map(({ status }) => status).sort(), ["already", "already", "settled"]);
+      const booked = await payment(hash);
+      assert.equal(booked.state, "settled");
+      // Look-ups that were asked before, and answered after.
+      assert.equal(await store.fail(hash, attempt, "looked up: failed"), false);
+      assert.equal(await store.unknown(hash, attempt, { resolution: "looked up: in flight" }), false);
+      assert.deepEqual(await payment(hash), booked);
+      const counted = await usage(ALL);
+      assert.equal(counted.payments, noted ? 2 : 1);
+      assert.equal(counted.heldPayments, 0);
+      assert.equal(counted.heldMsat, 0n);
+    }
+    const spent = (await listOf(store.payments("default"))).reduce((sum, { amountMsat, feeMsat }) => sum + amountMsat + feeMsat, 0n);
+    assert.equal((await usage(ALL)).spentMsat, spent);
+    assert.equal(await store.paused("default"), null);
   }),
 
   storeCase("a closed store throws a StoreError", async ({ store, reserve }) => {
