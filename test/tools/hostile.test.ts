@@ -283,6 +283,8 @@ const ECHOES: Record<string, (shown: Shown) => string> = {
   "letter by letter with words between": ({ preimage }) => [...preimage].join("\u200b - "),
   "in halves": ({ preimage }) => JSON.stringify({ first: preimage.slice(0, 32), and: "words between", second: preimage.slice(32) }),
   "in thirds": ({ preimage }) => JSON.stringify({ a: preimage.slice(0, 24), what: "ever", b: preimage.slice(24, 48), c: "?" }),
+  "in quarters": ({ preimage }) => JSON.stringify({ first: preimage.slice(0, 16), and: "words", second: preimage.slice(16, 32), or: "between", third: preimage.slice(32, 48), fourth: preimage.slice(48) }),
+  "as lists of numbers": ({ authorization, preimage }) => JSON.stringify([Buffer.from(authorization), [...Buffer.from(preimage, "hex")]]),
   "full-width": ({ preimage }) => preimage.replaceAll(/./g, (char) => String.fromCodePoint(char.charCodeAt(0) + 0xfee0)),
   "with combining marks": ({ preimage }) => preimage.replaceAll(/./g, "$&\u0301"),
   "in a URL": ({ authorization }) => `https://evil.example/?q=${encodeURIComponent(authorization)}`,
@@ -293,14 +295,14 @@ const ECHOES: Record<string, (shown: Shown) => string> = {
 function assertNoCredential(all: string, { authorization, macaroon, preimage }: Shown): void {
   const haystacks = [all, all.replaceAll(/%([0-9a-f]{2})|\\+u([0-9a-f]{4})|&#x([0-9a-f]+);|&#(\d+);/gi, (_, a?: string, b?: string, c?: string, d?: string) => String.fromCharCode(d === undefined ? Number.parseInt(a ?? b ?? c ?? "", 16) : Number(d)))].map((text) => text.normalize("NFKD").replaceAll(/[^0-9A-Za-z]/g, "").toLowerCase());
   const bytes = Buffer.from(preimage, "hex");
-  const forms = [preimage, macaroon, ...[authorization, `x${authorization}`, `xy${authorization}`].map(base64), bytes.toString("base64"), Buffer.from(authorization).toString("hex"), Buffer.from(macaroon, "base64").toString("hex")];
+  const forms = [preimage, macaroon, [...bytes].join(","), [...Buffer.from(authorization)].join(","), ...[authorization, `x${authorization}`, `xy${authorization}`].map(base64), bytes.toString("base64"), Buffer.from(authorization).toString("hex"), Buffer.from(macaroon, "base64").toString("hex")];
   for (const form of forms) {
     for (const way of [form, reversed(form)]) {
       const letters = way.replaceAll(/[^0-9A-Za-z]/g, "").toLowerCase();
       // The first letters may say no more than "L402".
-      for (let at = 12; at + 24 <= letters.length; at += 6) {
+      for (let at = 12; at + 16 <= letters.length; at += 4) {
         for (const haystack of haystacks) {
-          if (haystack.includes(letters.slice(at, at + 24))) expect.fail(`a piece of the credential is there: ${letters.slice(at, at + 24)}`);
+          if (haystack.includes(letters.slice(at, at + 16))) expect.fail(`a piece of the credential is there: ${letters.slice(at, at + 16)}`);
         }
       }
     }

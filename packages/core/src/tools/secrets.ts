@@ -2,8 +2,10 @@
 import { lettersOf, placesOf } from "./letters.ts";
 import type { KeptCredential } from "../ports.ts";
 
-/** Letters compared at a time. A run of twice as many is always found, and no other text has one by chance. */
+/** Letters compared at a time: so many are in no other text by chance. */
 const WINDOW = 12;
+/** Letters between two comparisons. A run of 15 is always found. */
+const STEP = 4;
 const MARK = "[credential removed]";
 /** What may be a header with any credential, and where that would end. Two steps, so that no text takes quadratic time. */
 const IN_HEADER = /\b(L402|LSAT)(?:\s|%20|\+)+([\w+/=%\\.:-]+)/gi;
@@ -37,7 +39,7 @@ function without(text: string, secret: ReadonlySet<string>, escapes: boolean): s
   let clean = "";
   let done = 0;
   let next = 0;
-  for (let at = 0; at + WINDOW <= letters.length; at += WINDOW) {
+  for (let at = 0; at + WINDOW <= letters.length; at += STEP) {
     if (at < next || !isSecret(at)) continue;
     places ??= placesOf(text, escapes);
     let first = at;
@@ -61,11 +63,15 @@ function addWindows(windows: Set<string>, texts: readonly string[]): void {
   }
 }
 
-/** Bytes, one character each, in hex, and in base64 wherever in a longer text they begin. */
+/** Bytes, one character each, in hex, as a list of numbers, and in base64 wherever in a longer text they begin. */
 function spellings(bytes: string): string[] {
   let hex = "";
-  for (let at = 0; at < bytes.length; at += 1) hex += bytes.charCodeAt(at).toString(16).padStart(2, "0");
-  return [hex, btoa(bytes), btoa(`\0${bytes}`).slice(2), btoa(`\0\0${bytes}`).slice(3)];
+  let numbers = "";
+  for (let at = 0; at < bytes.length; at += 1) {
+    hex += bytes.charCodeAt(at).toString(16).padStart(2, "0");
+    numbers += String(bytes.charCodeAt(at));
+  }
+  return [hex, numbers, btoa(bytes), btoa(`\0${bytes}`).slice(2), btoa(`\0\0${bytes}`).slice(3)];
 }
 
 function bytesOfHex(hex: string): string {
