@@ -85,7 +85,7 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
             {messages.map((message, at) => (
               <Message key={message.id} message={message} live={busy && at === messages.length - 1} onAnswer={(approval, approved) => void addToolApprovalResponse({ id: approval, approved })} />
             ))}
-            {status === "submitted" && (
+            {busy && isWaiting(messages.at(-1)) && (
               <p className="typing">
                 <span className="hidden">Thinking</span>
                 <i />
@@ -129,6 +129,12 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
       </form>
     </main>
   );
+}
+
+/** Whether the model has yet to say the next thing. */
+function isWaiting(message: ChatMessage | undefined): boolean {
+  const last = message?.parts.at(-1);
+  return message?.role === "user" || last === undefined || last.type === "step-start" || ("state" in last && last.state?.startsWith("output") === true && !("preliminary" in last && last.preliminary === true));
 }
 
 function Welcome({ suggestions, onPick }: { suggestions: ChatProps["suggestions"]; onPick: (text: string) => void }) {

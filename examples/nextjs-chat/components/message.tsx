@@ -8,6 +8,7 @@ type OnAnswer = (approvalId: string, approved: boolean) => void;
 
 /** `live`: the server is at work on it. */
 export function Message({ message, live, onAnswer }: { message: ChatMessage; live: boolean; onAnswer: OnAnswer }) {
+  if (message.parts.every(({ type }) => type === "step-start")) return null;
   const questions = new Map(message.parts.flatMap((part) => (part.type === "data-l402-approval" ? [[part.data.toolCallId, part.data] as const] : [])));
   return (
     <article className={`message ${message.role}`}>
