@@ -93,7 +93,9 @@ export function approvable(
   const callOf = (input: FetchArguments, toolCallId: string): string => JSON.stringify([conversation, toolCallId, Object.entries(input).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
   const execute = (input: FetchArguments, { toolCallId, abortSignal, messages }: CallOptions = {}): Promise<FetchResult> & AsyncIterable<FetchResult> =>
-    withProgress(input.url, async (onProgress) => {
+    withProgress(input.url, async (tell) => {
+      // The AI SDK has asked before it runs a call.
+      const onProgress = (progress: ToolProgress): void => (progress.stage === "approval" ? undefined : tell(progress));
       if (toolCallId === undefined) return definition.execute(input, { signal: abortSignal, onProgress });
       const call = callOf(input, toolCallId);
       const answer = answers.get(call);
@@ -167,7 +169,8 @@ function withProgress(url: string, run: (onProgress: (progress: ToolProgress) =>
   return Object.assign(result, {
     async *[Symbol.asyncIterator](): AsyncGenerator<FetchResult> {
       for (;;) {
-        yield* steps.splice(0);
+        // One at a time: more may come while one is being shown.
+        for (let step = steps.shift(); step !== undefined; step = steps.shift()) yield step;
         if (ended) break;
         await new Promise<void>((resolve) => (wake = resolve));
       }

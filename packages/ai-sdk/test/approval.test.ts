@@ -238,6 +238,22 @@ describe("progress", () => {
     assertNoSecrets(it, results);
   });
 
+  test("a step that comes while another is being shown is not missed", async () => {
+    let pay = (): void => {};
+    const gate = new Promise<void>((resolve) => (pay = resolve));
+    const it = await world(routes);
+    const real = it.wallet.asSimple();
+    const client = new L402Client({ wallet: { payInvoice: async (invoice) => { await gate; return real.payInvoice(invoice); } }, network: "regtest", fetch: it.paywall.fetch });
+    const { execute } = l402Tools(client, it.options).l402_fetch;
+    const stages: unknown[] = [];
+    for await (const { progress } of execute?.({ url: `${it.paywall.url}/cheap` }, { toolCallId: "call-1", messages: [], context: undefined as never }) as AsyncIterable<FetchResult>) {
+      stages.push(progress?.stage);
+      if (progress?.stage === "price") await new Promise((resolve) => setTimeout(resolve, 50)); // the payment begins meanwhile
+      if (progress?.stage === "payment") pay();
+    }
+    expect(stages).toEqual(["price", "payment", "body", undefined]);
+  });
+
   test("who calls execute directly awaits the result", async () => {
     const it = await world(routes);
     const { execute } = l402Tools(it.client, it.options).l402_fetch;
