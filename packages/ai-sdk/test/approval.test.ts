@@ -244,9 +244,9 @@ describe("progress", () => {
     const it = await world(routes);
     const real = it.wallet.asSimple();
     const client = new L402Client({ wallet: { payInvoice: async (invoice) => { await gate; return real.payInvoice(invoice); } }, network: "regtest", fetch: it.paywall.fetch });
-    const { execute } = l402Tools(client, it.options).l402_fetch;
+    const execute = l402Tools(client, it.options).l402_fetch.execute as (input: object, options: object) => AsyncIterable<FetchResult>;
     const stages: unknown[] = [];
-    for await (const { progress } of execute?.({ url: `${it.paywall.url}/cheap` }, { toolCallId: "call-1", messages: [], context: undefined as never }) as AsyncIterable<FetchResult>) {
+    for await (const { progress } of execute({ url: `${it.paywall.url}/cheap` }, { toolCallId: "call-1", messages: [] })) {
       stages.push(progress?.stage);
       if (progress?.stage === "price") await new Promise((resolve) => setTimeout(resolve, 50)); // the payment begins meanwhile
       if (progress?.stage === "payment") pay();
