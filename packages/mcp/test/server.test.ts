@@ -135,8 +135,9 @@ test.each<[env: Record<string, string>, code: string]>([
   [{ L402_ALLOW_HOSTS: "localhost:1" }, "transport_blocked"],
 ])("%j binds", async (env, code) => {
   const place = await createPlace(WEATHER);
-  const host = await overStdio.connect(place, { env });
-  expect(await host.call("l402_fetch", { url: `${place.paywall.url}/weather` })).toMatchObject({ isError: true, structured: { error: { code, paid: "no" } } });
+  const { say, answer } = speak(place.start([], env));
+  say(call(2, `${place.paywall.url}/weather`));
+  expect(await answer(2)).toMatchObject({ result: { isError: true, structuredContent: { error: { code, paid: "no" } } } });
   expect(place.world.sim.spentMsat).toBe(0n);
 });
 
