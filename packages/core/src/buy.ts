@@ -2,7 +2,7 @@
 import { within } from "./clock.ts";
 import type { Line, Offer } from "./line.ts";
 import { NOT_SENT, pay } from "./payment.ts";
-import { authorizeOrigin, enterDesk, follow, isSuspended, joinRecorded, newerCredential, noteRefusal, notSent, sharesError, type Way } from "./purchase.ts";
+import { authorizeOrigin, enterDesk, follow, isSuspended, joinRecorded, newerCredential, noteRefusal, notSent, settledMeanwhile, sharesError, type Way } from "./purchase.ts";
 import { queueOf, type OriginDesk } from "./queue.ts";
 import type { Call } from "./request.ts";
 import { askApproval, noteWait, reserve, type Wait } from "./reserve.ts";
@@ -14,7 +14,7 @@ import { unknownError } from "./settlement.ts";
  * before the dispatch voids the hold; after it, only proof ends it.
  */
 export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried: ReadonlySet<string>, wait: Wait): Promise<Way> {
-  const newer = newerCredential(line, desk, offer, tried);
+  const newer = newerCredential(line, offer, tried);
   if (newer !== undefined) return newer;
   const shared = line.state.flights.get(offer.requestKey);
   if (shared !== undefined) return follow(line, call, offer, shared, tried, wait);
@@ -25,13 +25,18 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     if (reserved.status === "again") return leaveSeat(seat, reserved);
     if (reserved.status === "purchase") return leaveSeat(seat, await joinRecorded(line, call, offer, reserved.payment, wait));
     seat.hold(reserved.payment);
+    const before = await settledMeanwhile(line, call, offer, tried);
+    if (before !== undefined) {
+      await seat.giveUp("an earlier payment for it was settled");
+      return leaveSeat(seat, before);
+    }
     call.signal?.throwIfAborted();
 
     await askApproval(line, call, offer, reserved.payment, wait); //    PolicyError                       paid: "no"
 
     noteWait(call, "payment", reserved.payment);
     seat.permit = await enterDesk(line, call, desk, wait); //           QueueFullError, the abort's reason
-    const instead = newerCredential(line, desk, offer, tried);
+    const instead = newerCredential(line, offer, tried);
     if (seat.permit === undefined || instead !== undefined) {
       await seat.giveUp("another credential of this origin is tried first");
       return leaveSeat(seat, instead ?? { status: "again" });
@@ -40,7 +45,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     authorizeOrigin(line, reserved.payment.origin, offer.host); //      PolicyError: suspended while it waited
     line.emit("queued", reserved.payment.url, { paymentHash: reserved.payment.paymentHash });
     const payment = queueOf(line).run(() => {
-      if (seat.cancelled || isSuspended(line, reserved.payment.origin) || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
+      if (seat.cancelled || isSuspended(line, reserved.payment.origin) || newerCredential(line, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
       seat.dispatching = true;
       return pay(line, reserved.payment, () => seat.proceed());
     });
@@ -60,7 +65,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     if (outcome.status === "settled") return { status: "bought", credential: outcome.credential, payment: reserved.payment, feeMsat: outcome.feeMsat, seat };
     if (outcome.status === "not_sent") {
       await seat.giveUp(NOT_SENT);
-      return leaveSeat(seat, newerCredential(line, desk, offer, tried) ?? (await notSent(line, reserved.payment, wait)));
+      return leaveSeat(seat, newerCredential(line, offer, tried) ?? (await notSent(line, reserved.payment, wait)));
     }
     throw outcome.error; //                                             PaymentFailedError "no", PaymentUnknownError
   } catch (error) {

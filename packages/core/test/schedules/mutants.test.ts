@@ -5,7 +5,7 @@ import { edited, tryMutant, type Verdict } from "./mutate.ts";
 import { MUTANTS } from "./mutants.ts";
 
 /** Most schedules that a mutant may survive. */
-const MOST = Number(process.env["MUTANT_SCHEDULES"] ?? 20_000);
+const MOST = Number(process.env["MUTANT_SCHEDULES"] ?? 50_000);
 
 test("a mutant must fit its source", () => {
   expect(() => edited("a b a", { file: "x.ts", from: "a", to: "c" })).toThrow("2 times");
