@@ -116,7 +116,7 @@ describe("budgets", () => {
     expect(await client.balance()).toMatchObject({ spentSats: 0, heldSats: 0 });
   });
 
-  test("20 services' worth of calls at once stay within the budget", async () => {
+  test("20 purchases at once stay within the budget", async () => {
     const paths = Array.from({ length: 20 }, (_, i) => `/dynamic/item-${i}`);
     setPrices(Object.fromEntries(paths.map((path) => [path, 10])));
     const client = buyer({ budgetSats: 100, maxFee: { sats: 2 }, paymentConcurrency: 5 });

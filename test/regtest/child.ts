@@ -2,15 +2,14 @@
 import { readFileSync } from "node:fs";
 import { L402Client } from "@l402-tools/core";
 import { sqliteStore } from "@l402-tools/stores/sqlite";
-import { LndWallet } from "@l402-tools/wallets";
-import { maybeBroken } from "./broken.ts";
+import { lndWallet } from "./broken.ts";
 import type { NetworkFacts } from "./network.ts";
 
 const [, , url = "", path = "", last] = process.argv;
 const { nodes, agentMacaroon } = JSON.parse(readFileSync(process.env["REGTEST"] ?? "", "utf8")) as NetworkFacts;
-const wallet = new LndWallet({ url: nodes.alice.url, macaroon: readFileSync(agentMacaroon), cert: readFileSync(nodes.alice.cert, "utf8") });
+const cert = readFileSync(nodes.alice.cert, "utf8");
 const client = new L402Client({
-  wallet: maybeBroken(wallet, process.env["REGTEST_BREAK"]),
+  wallet: lndWallet({ url: nodes.alice.url, macaroon: readFileSync(agentMacaroon), cert }, cert),
   store: sqliteStore({ path }),
   network: "simnet",
   budgetSats: 1_000,

@@ -5,8 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import { L402Client, memoryStore, type L402ClientOptions, type Store, type StoredPayment, type Wallet } from "@l402-tools/core";
-import { LndWallet } from "@l402-tools/wallets";
-import { maybeBroken } from "./broken.ts";
+import { lndWallet } from "./broken.ts";
 import type { NetworkFacts } from "./network.ts";
 import { LndNode, type InvoiceState, type ListedPayment, type NodeName } from "./node.ts";
 import { until } from "./processes.ts";
@@ -23,11 +22,11 @@ export function bobsFee(amountMsat: bigint): bigint {
   return BigInt(network.bobFee.baseMsat) + (amountMsat * BigInt(network.bobFee.perMillion)) / 1_000_000n;
 }
 
-/** Alice's node as a wallet, with the macaroon that the guide tells to bake. `REGTEST_BREAK` breaks it. */
+/** Alice's node as a wallet, with the macaroon that the guide tells to bake. */
 export function wallet(options: { url?: string; macaroon?: string | Uint8Array; cert?: string | undefined } = {}): Wallet {
   const { url = alice.facts.url, macaroon = readFileSync(network.agentMacaroon) } = options;
   const cert = "cert" in options ? options.cert : alice.cert;
-  return maybeBroken(new LndWallet({ url, macaroon, ...(cert === undefined ? {} : { cert }) }), process.env["REGTEST_BREAK"]);
+  return lndWallet({ url, macaroon, ...(cert === undefined ? {} : { cert }) }, alice.cert);
 }
 
 const clients = new Set<L402Client>();
