@@ -39,8 +39,8 @@ async function goVersion(): Promise<string> {
   }
 }
 
-/** @throws {NoGo} */
-export async function build(say: (line: string) => void): Promise<Programs> {
+/** @throws {NoGo} @throws the signal's reason when it is stopped. */
+export async function build(say: (line: string) => void, stop: AbortSignal): Promise<Programs> {
   const version = await goVersion();
   const programs: Record<string, string> = {};
   for (const module of MODULES) {
@@ -49,19 +49,19 @@ export async function build(say: (line: string) => void): Promise<Programs> {
     for (const file of module.files) hash.update(await readFile(join(source, file)));
     const folder = join(cacheFolder(), `${module.folder}-${hash.digest("hex").slice(0, 16)}`);
     const built = await readdir(folder).catch((): string[] => []);
-    if (!module.programs.every((name) => built.includes(name))) await compile(module, source, folder, say);
+    if (!module.programs.every((name) => built.includes(name))) await compile(module, source, folder, say, stop);
     for (const name of module.programs) programs[name] = join(folder, name);
   }
   return programs as Programs;
 }
 
-async function compile(module: Module, source: string, folder: string, say: (line: string) => void): Promise<void> {
+async function compile(module: Module, source: string, folder: string, say: (line: string) => void, stop: AbortSignal): Promise<void> {
   say(`building ${module.programs.join(", ")}: a few minutes, once`);
   const start = performance.now();
   const unfinished = `${folder}.${process.pid}`;
   await mkdir(unfinished, { recursive: true });
   try {
-    await run("go", ["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", `-tags=${module.tags}`, "-o", `${unfinished}/`, ...module.targets], source);
+    await run("go", ["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", `-tags=${module.tags}`, "-o", `${unfinished}/`, ...module.targets], source, stop);
     await rm(folder, { recursive: true, force: true });
     await rename(unfinished, folder);
   } finally {
@@ -70,9 +70,9 @@ async function compile(module: Module, source: string, folder: string, say: (lin
   say(`built in ${Math.round((performance.now() - start) / 1000)} s`);
 }
 
-function run(command: string, args: readonly string[], cwd: string): Promise<void> {
+function run(command: string, args: readonly string[], cwd: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"], signal });
     child.once("error", reject);
     child.once("close", (code, signal) => (code === 0 ? resolve() : reject(new Error(`${command} ${args[0]} ended with ${signal ?? code}`))));
   });

@@ -27,7 +27,7 @@ try {
 }
 
 async function start(): Promise<Network> {
-  const programs = await build(say);
+  const programs = await build(say, stop.signal);
   const since = performance.now();
   const network = await startNetwork(programs, stop.signal);
   say(`three nodes, two channels and Aperture after ${Math.round((performance.now() - since) / 1000)} s`);
