@@ -1,4 +1,5 @@
-import { receiptOf, type QueueFullError } from "@l402-tools/core";
+import { L402Client, receiptOf, type QueueFullError } from "@l402-tools/core";
+import { createLightning, createPaywall } from "@l402-tools/testing";
 import { describe, expect, test } from "vitest";
 import { all, failure, world } from "./harness.ts";
 
@@ -192,5 +193,41 @@ describe("approval", () => {
     expect((await good).status).toBe(200);
     expect(await evil).toMatchObject({ code: "approval_denied" });
     expect(paywall.paidSales.map((sale) => sale.path)).toEqual(["/good"]);
+  });
+});
+
+describe("a caller that leaves while its payment is with the wallet", () => {
+  test.each([
+    { credential: "service" as const, keys: [undefined, undefined] },
+    { credential: "service" as const, keys: ["a", "b"] },
+    { credential: "single-use" as const, keys: [undefined, undefined] },
+    { credential: "single-use" as const, keys: ["a", "b"] },
+  ])("the same request made again meanwhile pays nothing more: $credential, keys $keys", async ({ credential, keys }) => {
+    const lightning = createLightning();
+    const wallet = lightning.wallet({ balanceSats: 1_000 });
+    await using paywall = await createPaywall({ lightning, routes: { "/goods": { priceSats: 10, credential, body: "goods" } } });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    // How far the second request is when the first payment ends.
+    for (let turns = 0; turns < 16; turns += 1) {
+      await using buyer = new L402Client({ wallet, network: "regtest", budgetSats: 100, maxFee: { sats: 0 } });
+      const before = wallet.payCalls();
+      wallet.hold();
+      const stop = new AbortController();
+      const first = failure(buyer.fetch(`${paywall.url}/goods`, { signal: stop.signal, idempotencyKey: keys[0] }));
+      while (wallet.held === 0) await turn();
+      stop.abort();
+      const second = buyer.fetch(`${paywall.url}/goods`, { idempotencyKey: keys[1] });
+      for (let past = 0; past < turns; past += 1) await turn();
+      wallet.unhold();
+      expect(await first).toMatchObject({ paid: "unknown" });
+      const response = await second;
+      expect([response.status, await response.text()], `after ${turns} turns`).toEqual([200, "goods"]);
+      expect(wallet.payCalls() - before, `after ${turns} turns`).toBe(1);
+      expect(await buyer.balance()).toMatchObject({ spentSats: 10, heldSats: 0 });
+      // The key of the second request is the purchase's as well.
+      if (credential === "service" && keys[1] !== undefined) expect((await buyer.fetch(`${paywall.url}/goods`, { idempotencyKey: keys[1] })).status).toBe(200);
+      expect(wallet.payCalls() - before).toBe(1);
+    }
+    expect(lightning.doublePayments()).toEqual([]);
   });
 });

@@ -14,7 +14,7 @@ import { unknownError } from "./settlement.ts";
  * before the dispatch voids the hold; after it, only proof ends it.
  */
 export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk, tried: ReadonlySet<string>, wait: Wait): Promise<Way> {
-  const newer = newerCredential(line, desk, offer, tried);
+  const newer = newerCredential(line, offer, tried);
   if (newer !== undefined) return newer;
   const shared = line.state.flights.get(offer.requestKey);
   if (shared !== undefined) return follow(line, call, offer, shared, tried, wait);
@@ -36,7 +36,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
 
     noteWait(call, "payment", reserved.payment);
     seat.permit = await enterDesk(line, call, desk, wait); //           QueueFullError, the abort's reason
-    const instead = newerCredential(line, desk, offer, tried);
+    const instead = newerCredential(line, offer, tried);
     if (seat.permit === undefined || instead !== undefined) {
       await seat.giveUp("another credential of this origin is tried first");
       return leaveSeat(seat, instead ?? { status: "again" });
@@ -45,7 +45,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     authorizeOrigin(line, reserved.payment.origin, offer.host); //      PolicyError: suspended while it waited
     line.emit("queued", reserved.payment.url, { paymentHash: reserved.payment.paymentHash });
     const payment = queueOf(line).run(() => {
-      if (seat.cancelled || isSuspended(line, reserved.payment.origin) || newerCredential(line, desk, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
+      if (seat.cancelled || isSuspended(line, reserved.payment.origin) || newerCredential(line, offer, tried, "look") !== undefined) return Promise.resolve({ status: "not_sent" } as const);
       seat.dispatching = true;
       return pay(line, reserved.payment, () => seat.proceed());
     });
@@ -65,7 +65,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     if (outcome.status === "settled") return { status: "bought", credential: outcome.credential, payment: reserved.payment, feeMsat: outcome.feeMsat, seat };
     if (outcome.status === "not_sent") {
       await seat.giveUp(NOT_SENT);
-      return leaveSeat(seat, newerCredential(line, desk, offer, tried) ?? (await notSent(line, reserved.payment, wait)));
+      return leaveSeat(seat, newerCredential(line, offer, tried) ?? (await notSent(line, reserved.payment, wait)));
     }
     throw outcome.error; //                                             PaymentFailedError "no", PaymentUnknownError
   } catch (error) {

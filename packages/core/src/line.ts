@@ -41,6 +41,13 @@ export type Outcome =
   /** Dispatch was not granted: voided, too old, or paused. */
   | { readonly status: "not_sent" };
 
+/** A credential without a caller, the request it was bought for, and when (`turn`). */
+export interface Orphan {
+  readonly credential: KeptCredential;
+  readonly requestKey: string;
+  readonly turn: number;
+}
+
 /** A purchase under way in this process, for identical ones to share. */
 export interface Flight {
   paymentHash: string | undefined;
@@ -92,6 +99,8 @@ export interface LineState {
   readonly redeeming: Set<string>;
   /** This process's holds, by reservation, with the book they are in. */
   readonly holds: Map<string, { paymentHash: string; msat: bigint; book: Book }>;
+  /** Credentials whose callers left before the server answered, for calls that began before they were bought. */
+  readonly orphans: Orphan[];
   /** By origin: the newest credential that its server accepted, and when (`turn`). */
   readonly accepted: Map<string, { credential: KeptCredential; turn: number }>;
   readonly suspensions: Map<string, { refusals: number; until: number }>;
@@ -140,6 +149,7 @@ export function openLine(config: Config): Line {
       elsewhere: new Map(),
       redeeming: new Set(),
       holds: new Map(),
+      orphans: [],
       accepted: new Map(),
       suspensions: new Map(),
       quotes: new Map(),
@@ -156,6 +166,14 @@ export function openLine(config: Config): Line {
       stop: new AbortController(),
     },
   };
+}
+
+/** Orphans that are remembered; later calls find theirs in the store. */
+const ORPHANS_MAX = 1_000;
+
+export function noteOrphan({ state }: Line, credential: KeptCredential, requestKey: string): void {
+  if (state.orphans.length >= ORPHANS_MAX) state.orphans.shift();
+  state.orphans.push({ credential, requestKey, turn: (state.turn += 1) });
 }
 
 /** Notes a hold in this client's own view. */

@@ -4,7 +4,7 @@ import { within } from "./clock.ts";
 import { credentialOf } from "./credential.ts";
 import { InvoiceError, isL402Error, PolicyError, QueueFullError } from "./errors.ts";
 import { mayCarryCredential } from "./exchange.ts";
-import type { Flight, Line, Offer } from "./line.ts";
+import type { Flight, Line, Offer, Orphan } from "./line.ts";
 import { noteRelease } from "./line.ts";
 import { INVOICE_LIFE_MIN_MS, NOT_SENT } from "./payment.ts";
 import { ceilSats } from "./money.ts";
@@ -158,17 +158,18 @@ export async function boughtBefore(line: Line, call: Call): Promise<KeptCredenti
  * A credential to try before a payment is sent: one of this origin that was accepted since the challenge, or one whose
  * caller has left. `look` only says whether there is one.
  */
-export function newerCredential(line: Line, desk: OriginDesk, offer: Offer, tried: ReadonlySet<string>, mode: "take" | "look" = "take"): Way | undefined {
+export function newerCredential(line: Line, offer: Offer, tried: ReadonlySet<string>, mode: "take" | "look" = "take"): Way | undefined {
+  const { orphans, accepted: newest } = line.state;
   const serves = (credential: KeptCredential): boolean =>
     !tried.has(credential.paymentHash) &&
     (line.config.credentialScope === "origin" || (credential.method === offer.hop.method && credential.path === offer.hop.url.pathname));
-  const index = desk.orphans.findIndex(serves);
+  const index = orphans.findIndex(({ credential, turn }) => turn > offer.turn && credential.origin === offer.hop.url.origin && serves(credential));
   if (index >= 0) {
-    const orphan = desk.orphans[index] as KeptCredential;
-    if (mode === "take") desk.orphans.splice(index, 1);
-    return { status: "try", credential: orphan, own: false };
+    const { credential, requestKey } = orphans[index] as Orphan;
+    if (mode === "take") orphans.splice(index, 1);
+    return { status: "try", credential, own: requestKey === offer.requestKey };
   }
-  const accepted = line.state.accepted.get(offer.hop.url.origin);
+  const accepted = newest.get(offer.hop.url.origin);
   return accepted !== undefined && accepted.turn > offer.turn && serves(accepted.credential) ? { status: "try", credential: accepted.credential, own: false } : undefined;
 }
 

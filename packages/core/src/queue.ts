@@ -6,7 +6,6 @@
 import PQueue from "p-queue";
 import { QueueFullError } from "./errors.ts";
 import type { Line } from "./line.ts";
-import type { KeptCredential } from "./ports.ts";
 
 /** A place in the line to the wallet; given back once, whatever happens. */
 export interface Place {
@@ -65,17 +64,11 @@ export class OriginDesk {
   #changed: (() => void)[] = [];
   /** Calls that hold money for this origin, or whose credential is not answered yet. */
   underWay = 0;
-  /** Credentials bought for callers that have left before the server answered. */
-  orphans: KeptCredential[] = [];
   /** Whether a credential of this origin ever served a call that it was not bought for. */
   reusable = false;
 
   constructor(permits: number) {
     this.#permits = permits;
-  }
-
-  get idle(): boolean {
-    return this.#out === 0 && this.#waiters.length === 0 && this.underWay === 0 && this.orphans.length === 0;
   }
 
   /**

@@ -35,9 +35,12 @@ export async function keptBeside(line: Line, call: Call, offer: Offer, tried: Re
 
 /** Tries a credential instead of a payment: the response, or `undefined` when it is not good here. */
 export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & { status: "try" }, tried: Set<string>): Promise<Response | undefined> {
+  const link = async (): Promise<unknown> => call.idempotencyKey !== undefined && line.store.link(line.config.budgetId, call.idempotencyKey, offer.callKey, way.credential.paymentHash);
   if (way.own) {
     try {
-      return await useAgain(line, call, way.credential, offer.hop);
+      const response = await useAgain(line, call, way.credential, offer.hop);
+      await link();
+      return response;
     } catch (error) {
       if (!(await isAnothers(line, call, way.credential, error))) throw error;
       tried.add(way.credential.paymentHash);
@@ -46,7 +49,7 @@ export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & {
   }
   const reply = await send(line, call, offer.hop, (hop) => (hop.url.origin === way.credential.origin ? way.credential : keptFor(line, call, hop, tried)));
   if (!refuses(line, reply, way.credential)) {
-    if (call.idempotencyKey !== undefined) await line.store.link(line.config.budgetId, call.idempotencyKey, offer.callKey, way.credential.paymentHash);
+    await link();
     return reply.response;
   }
   tried.add(way.credential.paymentHash);

@@ -3,7 +3,7 @@
  * in the queue, a hold, a permit of its origin), and lets go of exactly once.
  */
 import { QueueFullError } from "./errors.ts";
-import { noteRelease, type Flight, type FlightResult, type Line, type Offer, type Outcome } from "./line.ts";
+import { noteOrphan, noteRelease, type Flight, type FlightResult, type Line, type Offer, type Outcome } from "./line.ts";
 import type { StoredPayment } from "./ports.ts";
 import { queueOf, type OriginDesk, type Permit, type Place } from "./queue.ts";
 import { watch } from "./recovery.ts";
@@ -100,7 +100,7 @@ export class Seat {
     const { flights, working } = this.#line.state;
     working.delete(this.owner);
     if (flights.get(this.#requestKey) === this.#flight) flights.delete(this.#requestKey);
-    if (result.status === "credential" && !result.answered) this.#desk.orphans.push(result.credential);
+    if (result.status === "credential" && !result.answered) noteOrphan(this.#line, result.credential, this.#requestKey);
     if (this.#held !== undefined) this.#desk.underWay -= 1;
     this.place.leave();
     this.permit?.release();
