@@ -6,7 +6,7 @@
  */
 import { idle, within } from "./clock.ts";
 import { L402Error } from "./errors.ts";
-import { noteOrphan, noteRelease, noteSpend, type Line } from "./line.ts";
+import { noteRelease, noteSpend, type Line } from "./line.ts";
 import { ceilSats } from "./money.ts";
 import { book, outcomeOnRecord, provenPreimage } from "./settlement.ts";
 import { feeOf } from "./wallet.ts";
@@ -43,7 +43,6 @@ export async function resolveByLookup(line: Line, payment: StoredPayment): Promi
     const preimage = provenPreimage(found.preimage, payment.paymentHash);
     if (preimage === undefined) return "open";
     const outcome = await book(line, payment, preimage, feeOf(found.feeMsat), "looked up at the wallet");
-    if (!state.working.has(payment.owner)) noteOrphan(line, outcome.credential, payment.requestKey);
     line.emit("resolved", payment.url, { paymentHash: payment.paymentHash, detail: "settled" });
     state.elsewhere.get(payment.paymentHash)?.(outcome);
     return "settled";
