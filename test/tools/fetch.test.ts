@@ -421,10 +421,10 @@ describe("arguments are hostile", () => {
   test("options that cannot be meant are refused when the tool is made", async () => {
     const it = await world({});
     const client = it.client();
-    for (const options of [{ allowHost: ["a"] }, { allowHosts: "a" }, { allowHosts: ["https://a"] }, { allowHosts: ["*.a"] }, { maxChars: 0 }, { maxChars: 50_001 }, { maxBytes: Number.NaN }, { unguarded: "yes" }]) {
+    for (const options of [{ allowHost: ["a"] }, { allowHosts: "a" }, { allowHosts: ["https://a"] }, { allowHosts: ["*.a"] }, { allowHosts: ["localhost:0"] }, { allowHosts: ["[::1]:65536"] }, { maxChars: 0 }, { maxChars: 50_001 }, { maxBytes: Number.NaN }, { unguarded: "yes" }]) {
       expect(() => fetchTool(client, options as never), JSON.stringify(options)).toThrow(expect.objectContaining({ code: "invalid_options" }));
     }
-    for (const host of ["localhost", "localhost:8402", "127.0.0.1:1", "[::1]:8402", "::1"]) expect(() => fetchTool(client, { allowHosts: [host] })).not.toThrow();
+    for (const host of ["localhost", "localhost:8402", "127.0.0.1:1", "[::1]:8402", "::1", "fd00::0", "localhost:65535"]) expect(() => fetchTool(client, { allowHosts: [host] })).not.toThrow();
   });
 });
 

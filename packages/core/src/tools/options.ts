@@ -33,6 +33,11 @@ const MAX_CHARS = 50_000;
 const MAX_BYTES: number = 10 * 1024 * 1024;
 const HOST = /^(?:\[[0-9a-f:.]+\]|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*|[^\s:/?#@\\[\]*%]+)(?::\d{1,5})?$/i;
 
+function isHost(entry: string): boolean {
+  const port = /^(?:\[.*\]|[^:]*):(\d{1,5})$/.exec(entry)?.[1] ?? "1";
+  return HOST.test(entry) && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
 function invalid(name: string, problem: string): L402Error {
   return new L402Error("invalid_options", `The tools' option ${name} ${problem}.`);
 }
@@ -43,7 +48,7 @@ export function readToolOptions(options: ToolOptions = {}): ToolSettings {
     if (!NAMES.has(name)) throw invalid(name, `does not exist; the options are ${[...NAMES].join(", ")}`);
   }
   const { allowHosts = [], unguarded = false, clock = systemClock } = options;
-  if (!Array.isArray(allowHosts) || !allowHosts.every((host) => typeof host === "string" && HOST.test(host))) {
+  if (!Array.isArray(allowHosts) || !allowHosts.every((host) => typeof host === "string" && isHost(host))) {
     throw invalid("allowHosts", 'must be a list of "host" or "host:port"');
   }
   if (typeof unguarded !== "boolean") throw invalid("unguarded", "must be true or false");
