@@ -15,7 +15,7 @@ async function challengesOf(url: string): Promise<{ scheme: string; macaroon: st
   return [...value.matchAll(/(LSAT|L402) macaroon="([^"]+)", invoice="([^"]+)"/g)].map(([, scheme = "", macaroon = "", invoice = ""]) => ({ scheme, macaroon, invoice }));
 }
 
-test("Aperture sends LSAT and L402 lines with one macaroon, which has the payment hash in its identifier", async () => {
+test("Aperture sends LSAT and L402 lines with one macaroon and one invoice", async () => {
   const [lsat, l402, ...more] = await challengesOf(`${aperture}/weather/today`);
   expect(more).toEqual([]);
   expect([lsat?.scheme, l402?.scheme]).toEqual(["LSAT", "L402"]);
@@ -34,6 +34,9 @@ test("buys, and books price and routing fee to the msat", async () => {
   expect(fee % 1_000n).not.toBe(0n);
   expect(receiptOf(response)).toMatchObject({ amountMsat: 100_000, feeMsat: Number(fee), reused: false });
   expect(await rowsOf(client.store)).toMatchObject([{ state: "settled", amountMsat: 100_000n, feeMsat: fee, scheme: "L402", payee: await carol.publicKey() }]);
+  const [bought] = await rowsOf(client.store);
+  // A macaroon of version 2: its identifier (field 2, 66 bytes) is version 0, the payment hash, and a random token.
+  expect(Buffer.from(bought?.credential ?? "", "base64").toString("hex")).toContain(`02420000${bought?.paymentHash}`);
   expect(await listed()).toMatchObject([{ status: "SUCCEEDED", valueMsat: 100_000n, feeMsat: fee }]);
   expect(spent).toEqual([[102, `${aperture}/weather/today`]]);
   expect(await client.balance()).toMatchObject({ spentSats: 102, heldSats: 0, remainingSats: 898 });
