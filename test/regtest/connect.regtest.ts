@@ -63,7 +63,7 @@ describe("the macaroon", () => {
   test("may pay and not look up: what is in flight stays held, until one that may look up finds it", async () => {
     const held = await hold(10_000n);
     const { url } = await paywall(async () => held);
-    const client = buyer({ wallet: wallet({ macaroon: await macaroonFor("/routerrpc.Router/SendPaymentV2") }), budgetSats: 100, paymentTimeoutMs: 3_000 });
+    const client = buyer({ wallet: wallet({ macaroon: await macaroonFor("/routerrpc.Router/SendPaymentV2") }), budgetSats: 100, paymentTimeoutMs: 5_000 });
     await expect(client.fetch(url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown" });
     await held.arrived();
     await held.settle();

@@ -55,7 +55,7 @@ describe("LND is killed while a payment is on its way", () => {
   test("nobody releases the hold while it is down; it is booked when LND is back", async () => {
     const held = await hold(PRICE_MSAT);
     const shop = await shopOf(held);
-    const client = buyer({ budgetSats: 1_000, paymentTimeoutMs: 3_000 });
+    const client = buyer({ budgetSats: 1_000, paymentTimeoutMs: 5_000 });
     const call = expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown" });
     await held.arrived();
     await killNode("alice");
@@ -73,7 +73,7 @@ describe("LND is killed while a payment is on its way", () => {
   test("carol refuses it after the restart: released, and bought anew", async () => {
     const held = await hold(PRICE_MSAT);
     const shop = await shopOf(held);
-    const client = buyer({ budgetSats: 1_000, paymentTimeoutMs: 3_000 });
+    const client = buyer({ budgetSats: 1_000, paymentTimeoutMs: 5_000 });
     const call = expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown" });
     await held.arrived();
     await killNode("alice");
@@ -142,7 +142,7 @@ describe("our process is killed", () => {
     const first = begin(shop.url, path);
     await held.arrived();
     await first.kill();
-    const client = buyer({ store: sqliteStore({ path }), budgetSats: 1_000, paymentTimeoutMs: 2_000 });
+    const client = buyer({ store: sqliteStore({ path }), budgetSats: 1_000, paymentTimeoutMs: 5_000 });
     expect(await client.recover()).toMatchObject({ stillUnknown: [{ paymentHash: held.paymentHash }] });
     await expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown" });
     await held.cancel();
@@ -196,7 +196,7 @@ describe("words that are lost on the way to LND", () => {
     const line = await relay(alice.facts.url);
     const invoice = await carol.invoice({ valueMsat: PRICE_MSAT });
     const shop = await shopOf(invoice);
-    const client = buyer({ wallet: wallet({ url: line.url }), budgetSats: 1_000, paymentTimeoutMs: 3_000 });
+    const client = buyer({ wallet: wallet({ url: line.url }), budgetSats: 1_000, paymentTimeoutMs: 5_000 });
     line.mode = "keep-requests";
     const call = expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown" });
     await until("the request is on its way", async () => line.kept > 0);
@@ -218,7 +218,7 @@ describe("words that are lost on the way to LND", () => {
     const invoice = await carol.invoice({ valueMsat: PRICE_MSAT, expirySeconds: 600 });
     const shop = await shopOf(invoice);
     const later = new AheadClock();
-    const client = buyer({ wallet: wallet({ url: line.url }), budgetSats: 1_000, paymentTimeoutMs: 3_000, clock: later });
+    const client = buyer({ wallet: wallet({ url: line.url }), budgetSats: 1_000, paymentTimeoutMs: 5_000, clock: later });
     line.mode = "keep-requests";
     const call = expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown" });
     await until("the request is on its way", async () => line.kept > 0);

@@ -17,7 +17,7 @@ async function heldShop(): Promise<{ held: Hold; shop: Paywall }> {
 /** A purchase whose payment is at carol while the call has given up on it. */
 async function leftInFlight(budgetSats = 1_000): Promise<{ held: Hold; shop: Paywall; client: Buyer }> {
   const { held, shop } = await heldShop();
-  const client = buyer({ budgetSats, paymentTimeoutMs: 3_000 });
+  const client = buyer({ budgetSats, paymentTimeoutMs: 5_000 });
   await expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown", paymentHash: held.paymentHash });
   await held.arrived();
   return { held, shop, client };
@@ -89,7 +89,7 @@ describe("past the deadline", () => {
     const { held, shop } = await heldShop();
     const other = payBeside(held.bolt11, held.paymentHash);
     await held.arrived();
-    const client = buyer({ paymentTimeoutMs: 3_000 });
+    const client = buyer({ paymentTimeoutMs: 5_000 });
     await expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown" });
     expect(await rowsOf(client.store)).toMatchObject([{ state: "unknown", resolution: "the wallet says it is in flight" }]);
     await held.settle();

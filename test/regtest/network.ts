@@ -205,8 +205,8 @@ async function begin(programs: Programs, folder: string, daemons: Daemon[], serv
       services: [
         service("weather", { price: 100 }),
         service("books", { price: 250 }),
-        // For ten seconds.
-        service("minutes", { price: 5, timeout: 10 }),
+        // For twenty seconds.
+        service("minutes", { price: 5, timeout: 20 }),
         service("dynamic", { dynamicprice: { enabled: true, grpcaddress: `127.0.0.1:${pricer}`, insecure: true } }),
         service("free", { auth: "off" }),
         service("payment-only", { price: 30, authscheme: "mpp" }),

@@ -117,7 +117,7 @@ describe("payments that have happened", () => {
 
 test("bob can forward only some of the parts: in flight until carol gives them back, and then released", async () => {
   const shop = await paywall(() => carol.invoice({ valueMsat: 4_000_000_000n }));
-  const client = buyer({ budgetSats: 10_000_000, paymentTimeoutMs: 3_000 });
+  const client = buyer({ budgetSats: 10_000_000, paymentTimeoutMs: 5_000 });
   await expect(client.fetch(shop.url)).rejects.toMatchObject({ code: "payment_unknown", paid: "unknown" });
   expect(await client.recover()).toMatchObject({ failed: 0, stillUnknown: [{ heldSats: 4_040_000 }] });
   // LND has given up by then; carol keeps the parts that arrived for two minutes.
