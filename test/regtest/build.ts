@@ -35,7 +35,7 @@ async function goVersion(): Promise<string> {
   try {
     return (await promisify(execFile)("go", ["version"])).stdout.trim();
   } catch {
-    throw new NoGo("Go is not on PATH. btcd, lnd and aperture are built from source with Go 1.25 or newer: install it, and run this again.");
+    throw new NoGo("Go is not on PATH. btcd, lnd and aperture are built from source with Go 1.26, which Go 1.21 or newer fetches by itself: install it, and run this again.");
   }
 }
 

@@ -104,17 +104,15 @@ async function begin(programs: Programs, folder: string, daemons: Daemon[], serv
   await chain("generate", 1);
 
   // The nodes.
-  const peers = {} as Record<NodeName, string>;
   const nodes = {} as Record<NodeName, LndNode>;
   const lnds = {} as Record<NodeName, Daemon>;
   for (const name of NAMES) {
     const home = join(folder, name);
     const [rest, grpc, peer] = [port(), port(), port()];
-    peers[name] = `127.0.0.1:${peer}`;
-    nodes[name] = new LndNode({ name, url: `https://127.0.0.1:${rest}`, grpc: `127.0.0.1:${grpc}`, cert: join(home, "tls.cert"), macaroons: join(home, "data/chain/bitcoin/simnet") });
+    nodes[name] = new LndNode({ name, url: `https://127.0.0.1:${rest}`, grpc: `127.0.0.1:${grpc}`, peer: `127.0.0.1:${peer}`, cert: join(home, "tls.cert"), macaroons: join(home, "data/chain/bitcoin/simnet") });
     const args = [
       `--lnddir=${home}`, `--alias=${name}`, "--bitcoin.simnet", "--bitcoin.node=btcd", `--btcd.rpchost=127.0.0.1:${rpc}`, "--btcd.rpcuser=regtest", "--btcd.rpcpass=regtest", `--btcd.rpccert=${rpcCert}`,
-      `--listen=${peers[name]}`, `--restlisten=127.0.0.1:${rest}`, `--rpclisten=127.0.0.1:${grpc}`, "--noseedbackup", "--nobootstrap", "--trickledelay=50", "--minbackoff=100ms", "--maxbackoff=1s",
+      `--listen=127.0.0.1:${peer}`, `--restlisten=127.0.0.1:${rest}`, `--rpclisten=127.0.0.1:${grpc}`, "--noseedbackup", "--nobootstrap", "--trickledelay=50", "--minbackoff=100ms", "--maxbackoff=1s",
       "--bitcoin.defaultchanconfs=1", `--bitcoin.basefee=${BOB_FEE.baseMsat}`, `--bitcoin.feerate=${BOB_FEE.perMillion}`, "--debuglevel=info", "--logging.file.disable",
     ];
     lnds[name] = new Daemon({ name, command: programs.lnd, args }, home);
@@ -150,8 +148,8 @@ async function begin(programs: Programs, folder: string, daemons: Daemon[], serv
 
   // Money, and channels from alice over bob to carol.
   const keys = { bob: await bob.publicKey(), carol: await carol.publicKey() };
-  await alice.post("/v1/peers", { addr: { pubkey: keys.bob, host: peers.bob }, perm: true });
-  await bob.post("/v1/peers", { addr: { pubkey: keys.carol, host: peers.carol }, perm: true });
+  await alice.connect(bob);
+  await bob.connect(carol);
   const pending = (count: number): Promise<unknown> => fact("the transactions are known", async () => ((await chain("getrawmempool")) as unknown[]).length === count);
   const open = (from: LndNode, to: string, sats: number): Promise<unknown> =>
     fact("a channel is opened", async () => from.post("/v1/channels", { node_pubkey: Buffer.from(to, "hex").toString("base64"), local_funding_amount: String(sats), sat_per_vbyte: "2" }));

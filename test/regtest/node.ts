@@ -27,6 +27,8 @@ export interface NodeFacts {
   readonly url: string;
   /** Host and port of its gRPC interface, which lncli and Aperture use. */
   readonly grpc: string;
+  /** Host and port for other nodes. */
+  readonly peer: string;
   /** Path of tls.cert. */
   readonly cert: string;
   /** Folder of the macaroons. */
@@ -84,6 +86,11 @@ export class LndNode {
 
   async publicKey(): Promise<string> {
     return String((await this.get("/v1/getinfo"))["identity_pubkey"]);
+  }
+
+  /** Connects to another node, and does so again when it can be reached again. */
+  async connect(to: LndNode): Promise<void> {
+    await this.post("/v1/peers", { addr: { pubkey: await to.publicKey(), host: to.facts.peer }, perm: true });
   }
 
   async invoice(fields: { valueMsat: bigint; expirySeconds?: number; memo?: string }): Promise<Invoice> {
