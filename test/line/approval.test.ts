@@ -1,5 +1,5 @@
 /** Approvals above a threshold, by the client or by whoever makes the call, and questions that stay open. */
-import type { L402Client, PaymentIntent } from "@l402-tools/core";
+import { memoryStore, type L402Client, type PayRequest, type PaymentIntent } from "@l402-tools/core";
 import { fetchTool, type FetchResult, type ToolContext, type ToolProgress } from "@l402-tools/core/tools";
 import { describe, expect, test } from "vitest";
 import { all, failure, world, type World } from "./harness.ts";
@@ -160,6 +160,37 @@ describe("a question that is left open", () => {
     expect(results.map(({ ok }) => ok)).toEqual([true, true]);
     expect(it.wallet.payCalls()).toBe(1);
     expect(await client.balance()).toMatchObject({ spentSats: 101, heldSats: 0 });
+  });
+
+  test("one caller's no is not another's, though the purchase is the same", async () => {
+    // The wallet takes its time to name its fee, so that the second call comes while the first one reserves.
+    const it = await world(routes);
+    const quote = it.wallet.quoteFee?.bind(it.wallet);
+    const slow = Object.assign(Object.create(it.wallet) as typeof it.wallet, {
+      quoteFee: async (request: PayRequest) => {
+        await it.clock.sleep(15);
+        return (await quote?.(request)) ?? { feeMsat: 0n, binding: true };
+      },
+    });
+    const client = it.client({ wallet: slow, budgetSats: 1_000, approveAbove: 100 });
+    const tool = fetchTool(client, { unguarded: true, clock: it.clock });
+    const url = `${it.paywall.url}/dear`;
+    const answers = [() => false, () => true, undefined];
+    const results = await it.clock.run(Promise.all(answers.map((approve, index) => tool.execute({ url }, { idempotencyKey: `call-${index}`, approve }))));
+    expect(results.map(({ ok }) => ok)).toEqual([false, true, expect.any(Boolean)]);
+    expect(it.wallet.payCalls()).toBe(1);
+    expect(await client.balance()).toMatchObject({ spentSats: 101, heldSats: 0 });
+  });
+
+  test("what another client of the ledger bought meanwhile is used, and nothing is paid", async () => {
+    const it = await world(routes);
+    const store = memoryStore({ clock: it.clock });
+    const client = it.client({ store, budgetSats: 1_000, approveAbove: 100 });
+    await question(it, client, "/dear");
+    const other = it.client({ store, budgetSats: 1_000 });
+    await it.clock.run(other.fetch(`${it.paywall.url}/dear`));
+    expect(await call(it, client, "/dear", { idempotencyKey: "call-1", approve: () => true })).toMatchObject({ ok: true, paidSats: 0, reused: true });
+    expect(it.wallet.payCalls()).toBe(1);
   });
 
   test("a budget that has been spent meanwhile refuses the approved payment", async () => {

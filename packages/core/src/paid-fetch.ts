@@ -35,13 +35,14 @@ export async function paidFetch(line: Line, input: string | URL | Request, init?
 
   const { authorizeOffer, buy, firstRecovery, keptBeside, noteWait, redeem, tryKept, visitDesk } = await paying(line);
   authorizeOffer(line, call, offer); //                                 PolicyError                       paid: "no"
-  const recovered = await firstRecovery(line, call);
+  // Where what is kept was not tried yet, or more may have turned up since.
+  const beside = (await firstRecovery(line, call)) || known !== undefined;
 
   const { desk, leave } = visitDesk(line, offer.hop.url.origin);
   const wait: Wait = { deadline: line.clock.now() + line.config.paymentTimeoutMs, unsent: 0 };
   try {
     for (;;) {
-      const way = (await keptBeside(line, call, offer, tried, recovered)) ?? (await buy(line, call, offer, desk, tried, wait));
+      const way = (await keptBeside(line, call, offer, tried, beside)) ?? (await buy(line, call, offer, desk, tried, wait));
       if (way.status === "bought") {
         noteWait(call, "body", way.payment);
         return await redeem(line, call, offer.hop, way);

@@ -304,8 +304,10 @@ export async function notSent(line: Line, payment: StoredPayment, wait: Wait): P
   throw new QueueFullError("queue_timeout", `The payment to ${payment.host} was called off before it was sent. Nothing was paid; try again.`);
 }
 
-/** Whether identical purchases share this failure; what only concerns its own caller, such as its open question, they do not. */
-export function sharesError(error: unknown): boolean {
-  if (isL402Error(error) && error.code === "approval_denied" && error.cause !== undefined) return false;
-  return isL402Error(error) && !["budget_exceeded", "queue_full", "queue_timeout", "invoice_expired", "store_unavailable"].includes(error.code);
+/** Whether identical purchases share this failure; what only concerns its own caller, they do not. */
+export function sharesError(line: Line, call: Call, error: unknown): boolean {
+  if (!isL402Error(error) || ["budget_exceeded", "queue_full", "queue_timeout", "invoice_expired", "store_unavailable"].includes(error.code)) return false;
+  // The client's own no is everyone's; that of a call's approver, or an open question, is not.
+  const isOwnAnswer = error.cause !== undefined || call.hooks.approve !== undefined || line.rules.approvals.some(({ approve }) => approve === undefined);
+  return !(error.code.startsWith("approval_") && isOwnAnswer);
 }

@@ -24,10 +24,10 @@ const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /**
  * A kept credential to try before any payment, where none was looked for or one may have turned up: the caller's own
- * `Authorization` went out first, or a recovery ran meanwhile.
+ * `Authorization` went out first, a question was open for a while, or a recovery ran meanwhile.
  */
-export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>, recovered: boolean): Promise<Way | undefined> {
-  if (call.quoteId !== undefined || (!recovered && !offer.hop.headers.has("authorization"))) return undefined;
+export async function keptBeside(line: Line, call: Call, offer: Offer, tried: ReadonlySet<string>, beside: boolean): Promise<Way | undefined> {
+  if (call.quoteId !== undefined || (!beside && !offer.hop.headers.has("authorization"))) return undefined;
   const credential = await lookUpKept(line, call, offer.hop, busy(line, tried));
   // One of this very path may be this purchase, paid for in an earlier life: it is tried however many others were.
   return credential === undefined || (!isHome(credential, offer.hop) && tried.size >= KEPT_TRIES_MAX) ? undefined : { status: "try", credential, own: false };
