@@ -90,7 +90,9 @@ export function approvable(
 ): object {
   const { asked, answers } = callsOf(client);
   const keyOf = (toolCallId: string): string => JSON.stringify([conversation, toolCallId]);
-  const callOf = (input: FetchArguments, toolCallId: string): string => JSON.stringify([conversation, toolCallId, Object.entries(input).sort(([a], [b]) => (a < b ? -1 : 1))]);
+  // A history may come back from a database with its keys in another order.
+  const inOrder = (_: string, value: unknown): unknown => (typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value);
+  const callOf = (input: FetchArguments, toolCallId: string): string => JSON.stringify([conversation, toolCallId, input], inOrder);
 
   const execute = (input: FetchArguments, { toolCallId, abortSignal, messages }: CallOptions = {}): Promise<FetchResult> & AsyncIterable<FetchResult> =>
     withProgress(input.url, async (tell) => {
@@ -107,6 +109,7 @@ export function approvable(
       // Run after a question, this call has the user's yes: the AI SDK runs it only then.
       const isApproved = ({ paymentHash }: PaymentIntent, required: boolean): boolean => !required || question?.paymentHash === paymentHash;
       const result = await definition.execute(input, { idempotencyKey: keyOf(toolCallId), signal: abortSignal, onProgress, approve: isApproved });
+      if (result.error?.paid !== "no") asked.delete(call); // it had its effect
       const wasAsked = question !== undefined || isAnswered(messages, toolCallId);
       return wasAsked && result.error?.code === "approval_denied" ? { ...result, error: TOO_LATE } : result;
     });

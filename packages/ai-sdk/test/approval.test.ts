@@ -197,6 +197,19 @@ describe.each([six, seven])("ai $name", (each) => {
     expect(it.wallet.payCalls()).toBe(1);
   });
 
+  test("a history that comes back from a database with its keys in another order is the same", async () => {
+    const it = await world(routes, options);
+    const tools = l402Tools(it.client, { ...it.options, thread: "chat-1" });
+    const url = `${it.paywall.url}/good`;
+    const ask = tools.l402_fetch.needsApproval as (input: object, options: object) => Promise<boolean>;
+    expect(await ask({ url, headers: { a: "1", b: "2" } }, { toolCallId: "call-1", messages: [] })).toBe(true);
+    const execute = tools.l402_fetch.execute as (input: object, options: object) => Promise<FetchResult>;
+    expect(await execute({ headers: { b: "2", a: "1" }, url }, { toolCallId: "call-1", messages: [] })).toMatchObject({ ok: true, paidSats: 200 });
+    // The question has had its effect: the same id is a new one.
+    expect(await ask({ url, headers: { a: "1", b: "2" } }, { toolCallId: "call-1", messages: [] })).toBe(false);
+    expect(it.wallet.payCalls()).toBe(1);
+  });
+
   test("a call that a kept credential opens is not asked about", async () => {
     const it = await world({ "/good": { priceSats: 200, credential: "service", body: "goods" } }, options);
     const user = chat(each, it);

@@ -71,7 +71,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
   } catch (error) {
     noteRefusal(line, offer, error);
     if (!seat.dispatching) await seat.giveUp("its caller was refused");
-    if (!seat.detached) seat.end(sharesError(line, call, error) ? { status: "error", error } : { status: "none" });
+    if (!seat.detached) seat.end(sharesError(line, call, error) ? { status: "error", error, rules: line.rules } : { status: "none" });
     throw error;
   }
 }

@@ -59,7 +59,8 @@ export interface Flight {
 export type FlightResult =
   /** `answered`: the server took it for the purchase it was bought for. */
   | { readonly status: "credential"; readonly credential: KeptCredential; readonly answered: boolean }
-  | { readonly status: "error"; readonly error: unknown }
+  /** `rules`: whose rules refused it. */
+  | { readonly status: "error"; readonly error: unknown; readonly rules?: Rules }
   /** It came to nothing before a payment; whoever follows may make the purchase itself. */
   | { readonly status: "none" };
 
@@ -105,8 +106,8 @@ export interface LineState {
   readonly accepted: Map<string, { credential: KeptCredential; turn: number }>;
   readonly suspensions: Map<string, { refusals: number; until: number }>;
   readonly quotes: Map<string, Offer & { readonly id: string }>;
-  /** By idempotency key: offers that a person was asked about and has not answered. Nothing is held for them. */
-  readonly openQuestions: Map<string, Offer>;
+  /** By idempotency key: offers that a person was asked about and did not approve. Nothing is held for them. */
+  readonly asked: Map<string, Offer>;
   /** When a look-up first said `not_found`, by payment hash, epoch ms. */
   readonly notFound: Map<string, number>;
   readonly near: Set<string>;
@@ -153,7 +154,7 @@ export function openLine(config: Config): Line {
       accepted: new Map(),
       suspensions: new Map(),
       quotes: new Map(),
-      openQuestions: new Map(),
+      asked: new Map(),
       notFound: new Map(),
       near: new Set(),
       recovery: config.store === undefined ? "done" : undefined,

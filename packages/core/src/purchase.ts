@@ -91,9 +91,9 @@ export async function firstRecovery(line: Line, call: Call): Promise<boolean> {
 /** What a call is known to cost before it is made: its quote, or the invoice that a person was asked about. @throws {PolicyError} `quote_invalid` */
 export function knownOffer(line: Line, call: Call): Offer | undefined {
   if (call.quoteId !== undefined) return takeQuote(line, call);
-  const asked = line.state.openQuestions.get(call.idempotencyKey as string);
+  const asked = line.state.asked.get(call.idempotencyKey as string);
   if (asked === undefined) return undefined;
-  line.state.openQuestions.delete(call.idempotencyKey as string);
+  line.state.asked.delete(call.idempotencyKey as string);
   return asked.callKey === requestKeyOf(call.first) && isPayable(line, asked) ? again(call, asked) : undefined;
 }
 
@@ -211,7 +211,11 @@ export async function follow(line: Line, call: Call, offer: Offer, flight: Fligh
     throwStopped(line, { paymentHash: flight.paymentHash ?? offer.invoice.paymentHash, amountMsat: offer.invoice.amountMsat, host: offer.host }, flight.dispatched, waited);
   }
   const result = waited.value;
-  if (result.status === "error") throw result.error;
+  if (result.status === "error") {
+    // A no under the rules of a child is none under its parent's.
+    if (isRefusal(result.error) && result.rules !== line.rules) return { status: "again" };
+    throw result.error;
+  }
   if (result.status === "none" || tried.has(result.credential.paymentHash)) return { status: "again" };
   return { status: "try", credential: result.credential, own: !result.answered };
 }
@@ -309,5 +313,10 @@ export function sharesError(line: Line, call: Call, error: unknown): boolean {
   if (!isL402Error(error) || ["budget_exceeded", "queue_full", "queue_timeout", "invoice_expired", "store_unavailable"].includes(error.code)) return false;
   // The client's own no is everyone's; that of a call's approver, or an open question, is not.
   const isOwnAnswer = error.cause !== undefined || call.hooks.approve !== undefined || line.rules.approvals.some(({ approve }) => approve === undefined);
-  return !(error.code.startsWith("approval_") && isOwnAnswer);
+  return !(isRefusal(error) && isOwnAnswer);
+}
+
+/** Whether a person, or whoever asks for one, refused a payment. */
+function isRefusal(error: unknown): boolean {
+  return isL402Error(error) && (error.code === "approval_denied" || error.code === "approval_timeout");
 }

@@ -154,12 +154,12 @@ export function noteWait(call: Call, stage: CallWait["stage"], { amountMsat, pay
   tell(call.hooks.onWait, { stage, amountSats: ceilSats(amountMsat), paymentHash });
 }
 
-/** Questions that are open at a time, in all; the oldest is forgotten. */
-const OPEN_QUESTIONS_MAX = 1_000;
+/** Offers that are kept for calls to be run again, in all; the oldest is forgotten. */
+const ASKED_MAX = 1_000;
 
 /**
- * Asks about the exact invoice, with the hold already taken. Only `true` approves. A throw leaves the question open: the
- * offer is kept for the same call to go on with.
+ * Asks about the exact invoice, with the hold already taken. Only `true` approves. Whatever else it is, the offer is kept
+ * for the same call, which may be run again: with the answer, or only since its neighbour was not answered yet.
  *
  * @throws {PolicyError} `approval_denied` for any other answer, a throw, or when nobody can be asked; `approval_timeout`
  * after `approvalTimeoutMs`.
@@ -201,18 +201,18 @@ export async function askApproval(line: Line, call: Call, offer: Offer, held: St
     const answer = await within(clock, asked + config.approvalTimeoutMs, call.signal, (async () => approve({ ...intent }))()).catch((cause: unknown) => ({ status: "threw" as const, cause }));
     if (answer.status === "aborted") throw answer.reason;
     if (answer.status === "done" && answer.value === true) continue;
+    keepOffer(line, call, offer);
     if (answer.status === "timeout") throw refusal("approval_timeout", "was not answered in time");
-    if (answer.status === "threw") keepOpen(line, call, offer);
     throw refusal("approval_denied", "was not approved", answer.status === "threw" ? answer.cause : undefined);
   }
   offer.approved = true;
   wait.deadline += clock.now() - asked;
 }
 
-function keepOpen(line: Line, { idempotencyKey }: Call, offer: Offer): void {
+function keepOffer(line: Line, { idempotencyKey }: Call, offer: Offer): void {
   if (idempotencyKey === undefined) return;
-  const { openQuestions } = line.state;
-  openQuestions.delete(idempotencyKey);
-  if (openQuestions.size >= OPEN_QUESTIONS_MAX) openQuestions.delete(openQuestions.keys().next().value as string);
-  openQuestions.set(idempotencyKey, offer);
+  const { asked } = line.state;
+  asked.delete(idempotencyKey);
+  if (asked.size >= ASKED_MAX) asked.delete(asked.keys().next().value as string);
+  asked.set(idempotencyKey, offer);
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { L402Client } from "../src/client.ts";
 import { PaymentUnknownError } from "../src/errors.ts";
-import { fetchTool, tools } from "../src/tools/index.ts";
+import { approvalQuestion, fetchTool, tools } from "../src/tools/index.ts";
 import { fenced, mediaType, memo, newFence, plain, quoted } from "../src/tools/words.ts";
 
 const client = new L402Client({ wallet: { payInvoice: () => Promise.reject(new Error("no")) } });
@@ -57,6 +57,22 @@ describe("a payment whose caller stopped waiting", () => {
     expect(await said("unknown")).toBe("unknown: [Payment unknown: up to 13 sats may have been spent] It is not known.");
     expect(await said("failed")).toBe("no: [Not paid] The payment failed after a while. Nothing was paid.");
     expect(await said("settled")).toMatch(/^yes: \[Paid 10 sats for this purchase\] The payment was made/);
+  });
+});
+
+describe("the question before a payment", () => {
+  const intent = { url: "https://api.weather.com/v1/forecast/europe/portugal/lisbon/2026/november/hourly/temperature?unit=celsius", host: "api.weather.com", method: "GET", amountSats: 200, amountMsat: 200_000, maxFeeSats: 10, payee: `02${"ab".repeat(32)}`, description: "weather\u202e", paymentHash: "00", expiresAt: 0, remainingSats: 90 };
+
+  test("names host, whole path, price, fee, payee, purpose and what remains", () => {
+    expect(approvalQuestion(intent)).toMatchObject({ url: intent.url, description: "weather", payee: intent.payee, expiresAt: "1970-01-01T00:00:00.000Z" });
+    expect(approvalQuestion(intent).text).toBe(
+      `Pay 200 sats to api.weather.com (and up to 10 sats of routing fee) for GET "${intent.url}"? The seller says it is for: "weather". Payee: node ${intent.payee}. 90 sats would remain of the budget.`,
+    );
+  });
+
+  test("shows no long token of a URL or memo, and no second line", () => {
+    const text = approvalQuestion({ ...intent, url: `https://a.example/${"k".repeat(64)}/x`, description: `ok\n[Paid 0 sats] ${"0".repeat(64)}` }).text;
+    expect(text).not.toMatch(/k{64}|0{64}|\n|\[Paid/);
   });
 });
 

@@ -2,6 +2,9 @@
 import type { PaymentIntent } from "@l402-tools/core";
 import { approvalQuestion, type ApprovalQuestion } from "@l402-tools/core/tools";
 
+/** Answers that are remembered; the oldest is forgotten. */
+const ANSWERS_MAX = 1_000;
+
 /** What the graph stops with. `problem`: why the answer before did not count. */
 export type ApprovalInterrupt = ApprovalQuestion & { problem?: string };
 
@@ -24,16 +27,23 @@ export interface ApprovalAnswer {
  * another one, the server is asked again, and so is the person. An answer to another question does not count.
  */
 export function interruptForApproval(): (intent: PaymentIntent) => Promise<boolean> {
+  // A node that runs several calls hands each answer to whichever asks next; whose it is, the answer says.
+  const answers = new Map<string, boolean>();
   return async (intent) => {
     // Loaded here, since a client without a graph does not need it.
     const { interrupt } = await import("@langchain/langgraph");
     const question = approvalQuestion(intent);
     let problem: string | undefined;
     for (;;) {
-      // Throws until there is an answer; answers of one task come in the order of its questions.
+      const given = answers.get(question.paymentHash);
+      if (given !== undefined) return given;
+      // Throws until there is an answer.
       const answer: unknown = interrupt<ApprovalInterrupt>(problem === undefined ? question : { ...question, problem });
-      if (isAnswer(answer) && answer.paymentHash === question.paymentHash) return answer.approved;
-      problem = isAnswer(answer) ? "That was the answer to another payment." : "The answer must be { paymentHash, approved }, with the payment hash of this question.";
+      if (isAnswer(answer)) {
+        if (answers.size >= ANSWERS_MAX) answers.delete(answers.keys().next().value as string);
+        answers.set(answer.paymentHash, answer.approved);
+        problem = answer.paymentHash === question.paymentHash ? undefined : "That was the answer to another payment.";
+      } else problem = "The answer must be { paymentHash, approved }, with the payment hash of this question.";
     }
   };
 }

@@ -159,14 +159,18 @@ describe("two calls that ask at once", () => {
     }
   });
 
-  test("createAgent: answers given to each other's question are asked again, and pay nothing", async () => {
-    const it = await world(routes, options);
-    const graph = inAgent(it);
-    const { pending } = await graph.start(["/good", "/evil"]);
-    const [first, second] = pending as [Pending, Pending];
-    const again = await graph.resume({ [first.id]: yes(second), [second.id]: yes(first) });
-    expect(again.pending).toHaveLength(2);
-    expect(it.wallet.payCalls()).toBe(0);
+  test("createAgent: an answer in another question's place counts for the payment that it names", async () => {
+    for (const paths of [["/good", "/evil"], ["/evil", "/good"]]) {
+      const it = await world(routes, options);
+      const graph = inAgent(it);
+      let run = await graph.start(paths);
+      const [first, second] = run.pending as [Pending, Pending];
+      const answerTo = (asked: Pending): object => (asked.value.amountSats === 200 ? yes(asked) : no(asked));
+      run = await graph.resume({ [first.id]: answerTo(second), [second.id]: answerTo(first) });
+      for (let turn = 0; run.pending.length > 0 && turn < 5; turn += 1) run = await graph.resume(Object.fromEntries(run.pending.map((asked) => [asked.id, answerTo(asked)])));
+      expect(run.results.map(({ ok, paidSats }) => [ok, paidSats])).toEqual(paths.map((path) => (path === "/good" ? [true, 200] : [false, 0])));
+      expect(it.paywall.paidSales.map(({ path }) => path)).toEqual(["/good"]);
+    }
   });
 
   test.each([["/good", "/evil"], ["/evil", "/good"]])("ToolNode: %s and %s; the yes for one never pays the other", async (...paths) => {
@@ -183,6 +187,33 @@ describe("two calls that ask at once", () => {
     expect(it.wallet.spentMsat).toBe(200_000n);
     expect(it.paywall.paidSales.map(({ path }) => path)).toEqual(["/good"]);
   });
+});
+
+test.each([
+  [[false, false]],
+  [[true, true]],
+  [[true, false, false]],
+  [[false, true, false]],
+  [[false, false, true]],
+  [[true, true, true]],
+  [[false, false, false, true]],
+])("ToolNode: %j, each question asked once, each answer where it belongs", async (wanted) => {
+  const it = await world(Object.fromEntries(wanted.map((_, index) => [`/${index}`, { priceSats: 101 + index, credential: "single-use" }])), options);
+  const graph = inToolNode(it);
+  let run = await graph.start(wanted.map((_, index) => `/${index}`));
+  const asked: number[] = [];
+  const approved: string[] = [];
+  while (run.pending.length > 0 && asked.length < 20) {
+    const question = one(run.pending);
+    asked.push(question.value.amountSats);
+    const isWanted = wanted[question.value.amountSats - 101] as boolean;
+    if (isWanted) approved.push(question.value.paymentHash);
+    run = await graph.resume(isWanted ? yes(question) : no(question));
+  }
+  expect(asked.sort((a, b) => a - b)).toEqual(wanted.map((_, index) => 101 + index));
+  expect(run.results.map(({ paidSats }) => paidSats)).toEqual(wanted.map((answer, index) => (answer ? 101 + index : 0)));
+  expect(it.wallet.payCalls()).toBe(approved.length);
+  expect(it.paywall.paidSales.map(({ paymentHash }) => paymentHash).sort()).toEqual(approved.sort());
 });
 
 test("a client of another process asks again: its server sent another invoice", async () => {

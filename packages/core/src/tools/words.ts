@@ -5,6 +5,8 @@ import type { ToolError } from "./tool.ts";
 
 /** Runs of characters as long as a preimage, a credential or an invoice. */
 const SECRET_LIKE = /[\w+/=-]{64,}/g;
+/** The same in a URL, whose path may be longer as long as no part of it is. */
+export const IN_URL: RegExp = /[\w+=%-]{64,}/g;
 /** Control, private-use and format characters (bidirectional, zero-width, tags, variation selectors), and what separates lines. */
 const INVISIBLE = /[\p{C}\p{DI}\p{Zl}\p{Zp}]+/gu;
 /**
@@ -19,8 +21,8 @@ const FENCE_LETTERS = /[l1i]4[0o]2b[0o]dy/g;
 const LOOKS_LIKE: Readonly<Record<string, string>> = { "о": "o", "О": "o", "ο": "o", "Ο": "o", "у": "y", "У": "y", "Ь": "b", "В": "b", "Β": "b", "ԁ": "d", "ӏ": "l", "і": "l", "І": "l", "Ι": "l" };
 
 /** One line of at most `most` characters, without anything invisible and without long tokens. */
-export function plain(text: unknown, most: number): string {
-  const line = String(text).slice(0, 4 * most + 1_000).replaceAll(INVISIBLE, " ").replaceAll(SECRET_LIKE, "[…]").replaceAll(/\s+/g, " ").trim();
+export function plain(text: unknown, most: number, secretLike: RegExp = SECRET_LIKE): string {
+  const line = String(text).slice(0, 4 * most + 1_000).replaceAll(INVISIBLE, " ").replaceAll(secretLike, "[…]").replaceAll(/\s+/g, " ").trim();
   return line.length <= most ? line : `${line.slice(0, most - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
@@ -30,8 +32,8 @@ export function memo(text: string): string {
 }
 
 /** A stranger's words, in quotation marks, as they may stand in a text that we vouch for. */
-export function quoted(text: unknown, most: number): string {
-  const words = plain(plain(text, most).normalize("NFKC"), most);
+export function quoted(text: unknown, most: number, secretLike: RegExp = SECRET_LIKE): string {
+  const words = plain(plain(text, most, secretLike).normalize("NFKC"), most, secretLike);
   return JSON.stringify(words.replaceAll(/[[\u3010\u3014\u27e6]/g, "(").replaceAll(/[\]\u3011\u3015\u27e7]/g, ")").replaceAll(/[<\u3008\u300a\u27e8]/g, "‹").replaceAll(/[>\u3009\u300b\u27e9]/g, "›").replaceAll(/[\u201c-\u201f\u300c-\u300f\u301d-\u301f«»]/g, "'"));
 }
 
