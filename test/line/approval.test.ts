@@ -1,6 +1,7 @@
 /** Approvals above a threshold, by the client or by whoever makes the call, and questions that stay open. */
-import { memoryStore, type L402Client, type PayRequest, type PaymentIntent } from "@l402-tools/core";
+import { L402Client, memoryStore, type PayRequest, type PaymentIntent } from "@l402-tools/core";
 import { fetchTool, type FetchResult, type ToolContext, type ToolProgress } from "@l402-tools/core/tools";
+import { createPaywall, type Paywall } from "@l402-tools/testing";
 import { describe, expect, test } from "vitest";
 import { all, failure, world, type World } from "./harness.ts";
 
@@ -160,6 +161,21 @@ describe("a question that is left open", () => {
     expect(results.map(({ ok }) => ok)).toEqual([true, true]);
     expect(it.wallet.payCalls()).toBe(1);
     expect(await client.balance()).toMatchObject({ spentSats: 101, heldSats: 0 });
+  });
+
+  test("questions at several sellers at once do not refuse each other, though the budget is for one", async () => {
+    const { clock, lightning, wallet } = await world({});
+    const sellers = await Promise.all(Array.from({ length: 8 }, (_, index) => createPaywall({ lightning, listen: false, name: `seller-${index}`, routes: { "/a": { priceSats: 200 } } })));
+    const transport = ((url: string, init: RequestInit) => (sellers.find((seller) => url.startsWith(seller.url)) as Paywall).fetch(url, init)) as typeof fetch;
+    const client = new L402Client({ wallet, network: "regtest", clock, fetch: transport, budgetSats: 300, approveAbove: 100 });
+    const tool = fetchTool(client, { unguarded: true, clock });
+    const ask = sellers.map((seller, index) => failure(tool.execute({ url: `${seller.url}/a` }, { ...leaveOpen, idempotencyKey: `call-${index}` })));
+    expect((await clock.run(Promise.all(ask))).map((thrown) => thrown instanceof Open)).toEqual(sellers.map(() => true));
+    expect(await client.balance()).toMatchObject({ spentSats: 0, heldSats: 0 });
+    const buy = sellers.map((seller, index) => tool.execute({ url: `${seller.url}/a` }, { idempotencyKey: `call-${index}`, approve: () => true }));
+    const results = await clock.run(Promise.all(buy));
+    expect(results.filter(({ ok }) => ok)).toHaveLength(1);
+    expect(results.filter(({ error }) => error?.code === "budget_exceeded")).toHaveLength(7);
   });
 
   test("one caller's no is not another's, though the purchase is the same", async () => {

@@ -1,5 +1,5 @@
 /** What a model gets from `l402_fetch`: its text, its limits, and what a call that is run again costs. */
-import { balanceTool, fetchTool, type FetchResult, type ToolOptions } from "@l402-tools/core/tools";
+import { balanceTool, fetchTool, quoteTool, type FetchResult, type QuoteResult, type ToolOptions } from "@l402-tools/core/tools";
 import type { L402Client } from "@l402-tools/core";
 import { createPaywall, createLightning, fetchOf } from "@l402-tools/testing";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -62,8 +62,18 @@ describe("the text for the model", () => {
   test("no argument raises a limit", async () => {
     const it = await world({ "/paid": { priceSats: 10 } });
     const tool = toolOf(it, it.client({ maxSatsPerRequest: 5 }));
-    const result = await it.clock.run(tool.execute({ url: `${it.paywall.url}/paid`, maxPriceSats: 1_000_000, budgetSats: 1_000_000, approve: true } as never));
+    const result = await it.clock.run(tool.execute({ url: `${it.paywall.url}/paid`, maxPriceSats: 1_000_000 }));
     expect(result.error).toMatchObject({ code: "policy_price", paid: "no" });
+  });
+
+  test.each(["maxPrice", "max_price_sats", "budgetSats", "approve", "toString"])("an argument that there is not (%s) is refused, and nothing is requested", async (name) => {
+    const it = await world({ "/paid": { priceSats: 10 } });
+    const client = it.client();
+    for (const tool of [fetchTool(client, { unguarded: true, clock: it.clock }), quoteTool(client, { unguarded: true, clock: it.clock })]) {
+      const result = await it.clock.run(tool.execute({ url: `${it.paywall.url}/paid`, [name]: 5 } as never) as Promise<FetchResult | QuoteResult>);
+      expect(result.error).toMatchObject({ code: "invalid_arguments", paid: "no", message: expect.stringContaining(`There is no argument "${name}"; the arguments are url, method,`) as string });
+    }
+    expect(it.paywall.requests).toEqual([]);
   });
 
   test("unknown: how much may be gone, and not to try again", async () => {

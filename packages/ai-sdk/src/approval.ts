@@ -95,9 +95,9 @@ export function approvable(
   const callOf = (input: FetchArguments, toolCallId: string): string => JSON.stringify([conversation, toolCallId, input], inOrder);
 
   const execute = (input: FetchArguments, { toolCallId, abortSignal, messages }: CallOptions = {}): Promise<FetchResult> & AsyncIterable<FetchResult> =>
-    withProgress(input.url, async (tell) => {
+    withProgress(input.url, async (show) => {
       // The AI SDK has asked before it runs a call.
-      const onProgress = (progress: ToolProgress): void => (progress.stage === "approval" ? undefined : tell(progress));
+      const onProgress = (progress: ToolProgress): void => (progress.stage === "approval" ? undefined : show(progress));
       if (toolCallId === undefined) return definition.execute(input, { signal: abortSignal, onProgress });
       const call = callOf(input, toolCallId);
       const answer = answers.get(call);
@@ -142,7 +142,7 @@ export function approvable(
     put(asked, call, found);
     const question = await found;
     if (question === undefined) asked.delete(call);
-    else await onApproval?.({ ...question, toolCallId });
+    else await tell(onApproval, { ...question, toolCallId });
     return question;
   };
 
@@ -150,6 +150,15 @@ export function approvable(
   // The AI SDK 6 takes back the yes to a call that needs none any more.
   const needsApproval = async (input: FetchArguments, options: CallOptions): Promise<boolean> => (await ask(input, options)) !== undefined || (options.toolCallId !== undefined && isAnswered(options.messages, options.toolCallId));
   return { execute, needsApproval, [ASK]: ask };
+}
+
+/** Observers cannot change the outcome. */
+async function tell<Told>(observer: ((told: Told) => unknown) | undefined, told: Told): Promise<void> {
+  try {
+    await observer?.(told);
+  } catch {
+    // See above.
+  }
 }
 
 /**

@@ -21,7 +21,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
 
   const seat = new Seat(line, offer, desk); //                          QueueFullError                    paid: "no"
   try {
-    const reserved = await reserve(line, call, offer, desk, wait, seat.owner); // BudgetExceededError          paid: "no"
+    const reserved = await reserve(line, call, offer, desk, wait, seat); // BudgetExceededError             paid: "no"
     if (reserved.status === "again") return leaveSeat(seat, reserved);
     if (reserved.status === "purchase") return leaveSeat(seat, await joinRecorded(line, call, offer, reserved.payment, wait));
     seat.hold(reserved.payment);
@@ -33,6 +33,7 @@ export async function buy(line: Line, call: Call, offer: Offer, desk: OriginDesk
     call.signal?.throwIfAborted();
 
     await askApproval(line, call, offer, reserved.payment, wait); //    PolicyError                       paid: "no"
+    seat.answered();
 
     noteWait(call, "payment", reserved.payment);
     seat.permit = await enterDesk(line, call, desk, wait); //           QueueFullError, the abort's reason

@@ -106,6 +106,8 @@ export interface LineState {
   readonly accepted: Map<string, { credential: KeptCredential; turn: number }>;
   readonly suspensions: Map<string, { refusals: number; until: number }>;
   readonly quotes: Map<string, Offer & { readonly id: string }>;
+  /** Questions to persons that are being asked. Their holds may end in a moment, since most frameworks leave the call. */
+  readonly asking: Set<Promise<unknown>>;
   /** By idempotency key: offers that a person was asked about and did not approve. Nothing is held for them. */
   readonly asked: Map<string, Offer>;
   /** When a look-up first said `not_found`, by payment hash, epoch ms. */
@@ -154,6 +156,7 @@ export function openLine(config: Config): Line {
       accepted: new Map(),
       suspensions: new Map(),
       quotes: new Map(),
+      asking: new Set(),
       asked: new Map(),
       notFound: new Map(),
       near: new Set(),

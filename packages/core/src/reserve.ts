@@ -11,17 +11,22 @@ import type { LimitRule, StoredPayment, Usage } from "./ports.ts";
 import type { OriginDesk } from "./queue.ts";
 import { watch } from "./recovery.ts";
 import type { Call, CallWait } from "./request.ts";
+import type { Seat } from "./seat.ts";
 import type { PaymentIntent } from "./types.ts";
 import { feeToHold } from "./wallet.ts";
 
 /** Time, ms, by which a reservation outlives the longest approval and the longest wait for the wallet. */
 const LEASE_GRACE_MS = 30_000;
+/** Longest wait, ms, for the hold of a question that another call is asking. */
+const ASKING_MOMENT_MS = 500;
 /** Part of a limit, in per cent, from which `limit_near` is told. */
 const NEAR_PERCENT = 80n;
 
 /** How long one call waits for its payment. Time spent with a person does not count. */
 export interface Wait {
   deadline: number;
+  /** Until when it waits for holds of questions, once it did. */
+  moment?: number;
   /** How often it started over, since its payment was reserved and then not dispatched. */
   unsent: number;
 }
@@ -40,7 +45,7 @@ export type Reserved =
  * @throws {BudgetExceededError} when a limit does not allow it. @throws {PolicyError} while the client is paused.
  * @throws {InvoiceError} when the invoice is on record for another purchase. @throws {PaymentFailedError} for a fee above the allowance.
  */
-export async function reserve(line: Line, call: Call, offer: Offer, desk: OriginDesk, wait: Wait, owner: string): Promise<Reserved> {
+export async function reserve(line: Line, call: Call, offer: Offer, desk: OriginDesk, wait: Wait, seat: Seat): Promise<Reserved> {
   const { config, rules, clock, store, wallet } = line;
   const { invoice, challenge, hop } = offer;
   const request = payRequestOf(line, { invoice: invoice.invoice, paymentHash: invoice.paymentHash, amountMsat: invoice.amountMsat }, 0n, call.signal);
@@ -72,7 +77,7 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
       expiresAt: invoice.expiresAt,
       scheme: challenge.scheme,
       credential: challenge.credential,
-      owner,
+      owner: seat.owner,
       leaseUntil: clock.now() + config.approvalTimeoutMs + config.paymentTimeoutMs + LEASE_GRACE_MS,
     },
     ...fee,
@@ -85,6 +90,7 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
   if (result.status !== "reserved") desk.underWay -= 1;
   switch (result.status) {
     case "reserved":
+      seat.asks();
       noteHold(line, result.payment);
       line.emit("reserved", hop.url.href, { paymentHash: invoice.paymentHash, amountSats: ceilSats(invoice.amountMsat) });
       noteNearLimits(line);
@@ -99,6 +105,7 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
     case "paused":
       throw new PolicyError("paused_after_overrun", `Paying is stopped: ${result.why}. Look at the payments and the wallet, then call client.resume({ why }).`);
     case "over_limit": {
+      if (await askingEnds(line, call, wait)) return { status: "again" };
       if (desk.underWay > 0 && (await within(clock, wait.deadline, call.signal, desk.changed())).status === "done") return { status: "again" };
       call.signal?.throwIfAborted();
       const error = overLimit(line, offer, result.rule, result.usage, fee.minFeeMsat);
@@ -107,6 +114,13 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
       throw error;
     }
   }
+}
+
+/** What does not fit beside holds of questions that are being asked waits a moment: the call may be left with its question. */
+async function askingEnds({ clock, state }: Line, call: Call, wait: Wait): Promise<boolean> {
+  if (state.asking.size === 0) return false;
+  wait.moment ??= clock.now() + ASKING_MOMENT_MS;
+  return (await within(clock, Math.min(wait.moment, wait.deadline), call.signal, Promise.race(state.asking))).status === "done";
 }
 
 function configured(line: Line, rule: LimitRule): ConfiguredLimit | undefined {

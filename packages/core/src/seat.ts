@@ -93,10 +93,26 @@ export class Seat {
     );
   }
 
+  /** A person may be asked from now on; the hold may be given up soon. */
+  asks(): void {
+    const { asking } = this.#line.state;
+    const question = new Promise<void>((resolve) => {
+      this.answered = () => {
+        asking.delete(question);
+        resolve();
+      };
+    });
+    asking.add(question);
+  }
+
+  /** Nobody is asked any more. */
+  answered: () => void = () => {};
+
   /** Lets go of everything, once. */
   end(result: FlightResult): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.answered();
     const { flights, working } = this.#line.state;
     working.delete(this.owner);
     if (flights.get(this.#requestKey) === this.#flight) flights.delete(this.#requestKey);

@@ -24,6 +24,7 @@ describe("every tool", () => {
 
   test("the schema of l402_fetch, as a provider gets it", () => {
     const schema = z.toJSONSchema(tools(client)[0].inputSchema, { io: "input" });
+    expect(schema.additionalProperties).toBe(false);
     expect(schema).toMatchObject({
       type: "object",
       properties: {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MAX_SATS } from "../money.ts";
 import { sha256Hex } from "../identity.ts";
+import { quoted } from "./words.ts";
 
 export type RequestShape = {
   url: z.ZodString;
@@ -29,13 +30,19 @@ const shape = (): RequestShape => ({
   body: z.string().describe("Request body as text. A JSON object or list is sent as application/json unless a content-type header says otherwise.").optional(),
 });
 
+/**
+ * An object that lets unknown arguments through, for `execute` to refuse them: stripped unseen, a misspelt maximum price
+ * would be no maximum. The model is told that there are none.
+ */
+const open = (properties: z.ZodRawShape): z.ZodObject => z.looseObject(properties).meta({ additionalProperties: false });
+
 export const fetchInput = (): FetchInput =>
-  z.object({
+  open({
     ...shape(),
     maxPriceSats: z.number().meta({ description: "Most sats to pay for this call, without routing fee. It can only tighten the configured limits. 0: pay nothing.", type: "integer", minimum: 0 }).optional(),
     offset: z.number().meta({ description: "Character to read on from, in a body that an earlier call with the same arguments returned in part. Costs nothing.", type: "integer", minimum: 0 }).optional(),
-  });
-export const quoteInput = (): QuoteInput => z.object(shape());
+  }) as unknown as FetchInput;
+export const quoteInput = (): QuoteInput => open(shape()) as unknown as QuoteInput;
 export const noInput = (): NoInput => z.object({});
 
 /** A request that may be sent. */
@@ -100,7 +107,16 @@ export function fingerprint({ url, init }: ToolRequest): string {
   return sha256Hex(new TextEncoder().encode(text));
 }
 
+/** The arguments, or a sentence that says what is wrong with them. */
+export function readArguments<Schema extends z.ZodObject>(schema: Schema, input: unknown): z.output<Schema> | string {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) return issuesOf(parsed.error);
+  const unknown = Object.keys(parsed.data).find((name) => !Object.hasOwn(schema.shape, name));
+  if (unknown === undefined) return parsed.data;
+  return `There is no argument ${quoted(unknown, 60)}; the arguments are ${Object.keys(schema.shape).join(", ")}.`;
+}
+
 /** What zod has to say, in one line, without values. */
-export function issuesOf(error: z.ZodError): string {
+function issuesOf(error: z.ZodError): string {
   return error.issues.slice(0, 5).map(({ path, message }) => `${path.map(String).join(".") || "the arguments"}: ${message}`).join("; ");
 }

@@ -4,7 +4,7 @@ import { receiptOf } from "../credential.ts";
 import type { KeptCredential } from "../ports.ts";
 import { sha256Hex } from "../identity.ts";
 import { HOOKS, type CallHooks } from "../request.ts";
-import { fetchInput, fingerprint, issuesOf, readRequest, wholeNumber, type FetchInput, type ToolRequest } from "./arguments.ts";
+import { fetchInput, fingerprint, readArguments, readRequest, wholeNumber, type FetchInput, type ToolRequest } from "./arguments.ts";
 import { readBody } from "./body.ts";
 import { readToolOptions, shelfOf, transportOf, type ToolOptions } from "./options.ts";
 import { progressOf } from "./progress.ts";
@@ -91,12 +91,12 @@ export function fetchTool(client: L402Client, options?: ToolOptions): FetchTool 
 
     async execute(input, context = {}) {
       const refuse = async (url: URL | undefined, error: ToolError & { paymentHash?: string }): Promise<FetchResult> => failure(client, url, error);
-      const parsed = inputSchema.safeParse(input);
-      if (!parsed.success) return refuse(undefined, invalidArguments(issuesOf(parsed.error)));
-      const request = readRequest(parsed.data);
+      const given = readArguments(inputSchema, input);
+      if (typeof given === "string") return refuse(undefined, invalidArguments(given));
+      const request = readRequest(given);
       if (typeof request === "string") return refuse(undefined, invalidArguments(request));
-      const maxPriceSats = wholeNumber(parsed.data.maxPriceSats);
-      const offset = wholeNumber(parsed.data.offset);
+      const maxPriceSats = wholeNumber(given.maxPriceSats);
+      const offset = wholeNumber(given.offset);
       if (maxPriceSats === null) return refuse(request.url, invalidArguments("maxPriceSats must be a whole number of sats, 0 or more."));
       if (offset === null) return refuse(request.url, invalidArguments("offset must be a whole number of characters, 0 or more."));
 

@@ -1,7 +1,7 @@
 /** `l402_quote`: the price of a request, without paying it. */
 import type { L402Client } from "../client.ts";
 import { HOOKS, type CallHooks } from "../request.ts";
-import { issuesOf, quoteInput, readRequest, type QuoteInput } from "./arguments.ts";
+import { readArguments, quoteInput, readRequest, type QuoteInput } from "./arguments.ts";
 import { readToolOptions, transportOf, type ToolOptions } from "./options.ts";
 import { roomOf } from "./room.ts";
 import type { L402Tool, QuoteResult, ToolError } from "./tool.ts";
@@ -25,9 +25,9 @@ export function quoteTool(client: L402Client, options?: ToolOptions): QuoteTool 
     renderForModel: renderQuote,
 
     async execute(input, { signal, rethrow } = {}) {
-      const parsed = inputSchema.safeParse(input);
-      if (!parsed.success) return result(client, undefined, { error: invalidArguments(issuesOf(parsed.error)) });
-      const request = readRequest(parsed.data);
+      const given = readArguments(inputSchema, input);
+      if (typeof given === "string") return result(client, undefined, { error: invalidArguments(given) });
+      const request = readRequest(given);
       if (typeof request === "string") return result(client, undefined, { error: invalidArguments(request) });
       try {
         signal?.throwIfAborted();
