@@ -15,6 +15,8 @@ interface Asked {
   readonly host: string;
   /** Progress that was told. */
   readonly step: number;
+  /** When, in epoch ms. */
+  readonly at: number;
 }
 
 /** One round of a tool call. */
@@ -23,12 +25,14 @@ export interface Round {
   readonly step: number;
   /** Whether this payment was approved; `undefined`: it was not asked about. A no to another invoice is a no. */
   answerTo(intent: PaymentIntent): boolean | undefined;
-  /** Whether another invoice was asked about before. */
-  readonly isAgain: boolean;
+  /** Why the person is asked again, if so. */
+  readonly again: string;
 }
 
-/** Longest wait for an answer. */
-const ANSWER_MAX_SECONDS = 600;
+/** A yes counts for this long. What the call bought under its key is found at any later time. */
+const YES_MAX_MS = 600_000;
+/** Our key lives no longer than the process. */
+const NOTE_MAX_SECONDS = 1e9;
 const QUESTION = "payment";
 
 // A call may come back to another server object of the same client: over HTTP each request has its own.
@@ -37,27 +41,28 @@ const codecs: WeakMap<L402Client, RequestStateCodec<Asked>> = new WeakMap();
 function codecOf(client: L402Client): RequestStateCodec<Asked> {
   let codec = codecs.get(client);
   if (codec === undefined) {
-    codec = createRequestStateCodec({ key: crypto.getRandomValues(new Uint8Array(32)), ttlSeconds: ANSWER_MAX_SECONDS });
+    codec = createRequestStateCodec({ key: crypto.getRandomValues(new Uint8Array(32)), ttlSeconds: NOTE_MAX_SECONDS });
     codecs.set(client, codec);
   }
   return codec;
 }
 
-/** `undefined`: it carries a note that is not ours, was changed, or is too old. */
+/** `undefined`: it carries a note that is not this process's, or was changed. */
 export async function readRound(client: L402Client, ctx: ServerContext): Promise<Round | undefined> {
   const note = ctx.mcpReq.requestState();
-  if (note === undefined) return { key: crypto.randomUUID(), step: 0, isAgain: false, answerTo: () => undefined };
+  if (note === undefined) return { key: crypto.randomUUID(), step: 0, again: "", answerTo: () => undefined };
   const asked = await codecOf(client).verify(String(note), ctx).catch(() => undefined);
   if (asked === undefined) return undefined;
   const answer = inputResponse(ctx.mcpReq.inputResponses, QUESTION);
+  const isLate = Date.now() - asked.at > YES_MAX_MS;
   return {
     key: asked.key,
     step: asked.step,
-    isAgain: true,
+    again: isLate ? "Your answer came too late (after ten minutes). " : "The offer has changed since you were asked. ",
     answerTo({ paymentHash, amountSats, host }) {
       if (answer.kind !== "elicit") return undefined;
       if (answer.action !== "accept") return false;
-      return paymentHash === asked.paymentHash && amountSats === asked.amountSats && host === asked.host ? true : undefined;
+      return !isLate && paymentHash === asked.paymentHash && amountSats === asked.amountSats && host === asked.host ? true : undefined;
     },
   };
 }
@@ -89,11 +94,11 @@ export async function ask(client: L402Client, ctx: ServerContext, { intent }: Op
   return inputRequired({
     inputRequests: {
       [QUESTION]: inputRequired.elicit({
-        message: round.isAgain ? `The offer has changed since you were asked. ${text}` : text,
+        message: round.again + text,
         // Accept, decline and cancel are the answer.
         requestedSchema: { type: "object", properties: {} },
       }),
     },
-    requestState: await codecOf(client).mint({ key: round.key, paymentHash, amountSats, host, step }, ctx),
+    requestState: await codecOf(client).mint({ key: round.key, paymentHash, amountSats, host, step, at: Date.now() }, ctx),
   });
 }

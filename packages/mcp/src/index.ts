@@ -130,10 +130,7 @@ async function runFetch(
   ctx: ServerContext,
 ): Promise<CallToolResult | InputRequiredResult> {
   const round = await readRound(client, ctx);
-  if (round === undefined) {
-    const text = "[Not paid] The answer of the user came too late (after ten minutes), or does not belong to a question of this server. Nothing was paid or is held.\nCall again, and the user is asked anew.";
-    return { content: [{ type: "text", text }], isError: true };
-  }
+  if (round === undefined) return ofAnotherProcess(definition, input);
   const progress = progressTo(ctx, round.step);
   let isUnavailable = false;
   try {
@@ -156,6 +153,16 @@ async function runFetch(
     if (error instanceof OpenQuestion) return ask(client, ctx, error, round, progress.step);
     throw error;
   }
+}
+
+/** A round whose note this process cannot read: what an earlier one did, perhaps at another process, is not known here. */
+async function ofAnotherProcess(definition: L402Tool<string, FetchInput, FetchResult>, input: z.output<FetchInput>): Promise<CallToolResult> {
+  const stopped = await definition.execute(input, { signal: AbortSignal.abort() }); // asks nobody
+  if (stopped.error?.code !== "aborted") return answer(definition, stopped);
+  const message = "The user's answer does not belong to a question of this server process; it may have been restarted. This round paid nothing, but an earlier round of the same call may have.";
+  const result: FetchResult = { ...stopped, error: { code: "approval_unknown", message, paid: "unknown", retryable: false } };
+  const text = `[Payment unknown: money may have been spent] ${message}\nLook at l402_balance and l402_spending_report first. If it was not paid, call anew, and the user is asked again.`;
+  return { ...answer(definition, result), content: [{ type: "text", text }] };
 }
 
 /** A payment that needs a yes, at a host that cannot ask for one. */
