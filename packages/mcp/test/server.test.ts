@@ -70,7 +70,12 @@ describe("a wrong variable or argument ends it, with a sentence that says which"
     [/^l402-mcp: BUDGET_SATS must be a whole number of sats/, { BUDGET_SATS: "9999999999999999" }],
     [/^l402-mcp: BUDGET_PER_DOMAIN must be like /, { BUDGET_PER_DOMAIN: "canary.example.com" }],
     [/^l402-mcp: BUDGET_PER_DOMAIN must be like /, { BUDGET_PER_DOMAIN: '{"a.example": "1"}' }],
-    [/^l402-mcp: BUDGET_PER_DOMAIN /, { BUDGET_PER_DOMAIN: "https://a.example=5" }],
+    [/^l402-mcp: BUDGET_PER_DOMAIN must name hosts alone: .*without https:/, { BUDGET_PER_DOMAIN: "https://a.example=5" }],
+    [/^l402-mcp: BUDGET_PER_DOMAIN must name hosts alone: /, { BUDGET_PER_DOMAIN: '{"https://a.example": 5}' }],
+    [/^l402-mcp: BUDGET_PER_DOMAIN names a host twice\.$/, { BUDGET_PER_DOMAIN: "a.example=5,A.example=50" }],
+    [/^l402-mcp: BUDGET_PER_DOMAIN names a host twice\.$/, { BUDGET_PER_DOMAIN: '{"a.example": 5, "a.example": 50}' }],
+    [/^l402-mcp: BUDGET_PER_DOMAIN names a host that is none\.$/, { BUDGET_PER_DOMAIN: '{"__proto__": 5}' }],
+    [/^l402-mcp: BUDGET_PER_DOMAIN names a host that is none\.$/, { BUDGET_PER_DOMAIN: "__proto__=5" }],
     [/^l402-mcp: MAX_SATS_PER_REQUEST must be/, { MAX_SATS_PER_REQUEST: "1.5" }],
     [/^l402-mcp: APPROVE_ABOVE must be/, { APPROVE_ABOVE: "always" }],
     [/^l402-mcp: MAX_FEE_SATS must be/, { MAX_FEE_SATS: "x" }],
@@ -84,6 +89,12 @@ describe("a wrong variable or argument ends it, with a sentence that says which"
     [/^l402-mcp: L402_LEDGER begins with ~/, { L402_LEDGER: "~/ledger.db" }],
     [/^l402-mcp: L402_LEDGER: The ledger \/proc\/nowhere\/ledger\.db cannot be made/, { L402_LEDGER: "/proc/nowhere/ledger.db" }],
     [/^l402-mcp: L402_ENCRYPTION_KEY must be 32 bytes/, { L402_LEDGER: "ledger.db", L402_ENCRYPTION_KEY: "canary" }],
+    ...["L402_LEDGER_GUARD", "L402_BUDGET_ID", "L402_ENCRYPTION_KEY"].map((name): [RegExp, Record<string, string>] => [new RegExp(`^l402-mcp: ${name} is for a ledger, and L402_LEDGER, .* is not set\\.$`), { [name]: "canary" }]),
+    ...Object.entries({ APROVE_ABOVE: "APPROVE_ABOVE", APPROVAL_ABOVE: "APPROVE_ABOVE", BUGDET_SATS: "BUDGET_SATS", approve_above: "APPROVE_ABOVE", BUDGET_SAT: "BUDGET_SATS", L402_LEGDER: "L402_LEDGER", L402_TOKEN: "L402_MCP_TOKEN" }).map(
+      ([wrong, right]): [RegExp, Record<string, string>] => [new RegExp(`^l402-mcp: There is no variable ${wrong}, and it would have no effect\\. Is ${right} meant\\?`), { [wrong]: "canary" }],
+    ),
+    [/^l402-mcp: There is no variable L402_ANYTHING_ELSE, and it would have no effect\. See --help\.$/, { L402_ANYTHING_ELSE: "canary" }],
+    [/^l402-mcp: There is no variable BUDGET, /, { BUDGET: "canary" }],
     [/^l402-mcp: L402_ENCRYPTION_KEY_FILE names a file that cannot be read \(ENOENT\)\.$/, { L402_ENCRYPTION_KEY_FILE: "/no/such/file" }],
     [/^l402-mcp: No wallet is set in the environment\..*PHOENIXD_PASSWORD/s, { PHOENIXD_PASSWORD: undefined, PHOENIXD_URL: undefined }],
     [/^l402-mcp: No wallet is complete in the environment: PHOENIXD_PASSWORD is missing\./, { PHOENIXD_PASSWORD: "" }],
@@ -105,12 +116,12 @@ describe("a wrong variable or argument ends it, with a sentence that says which"
     expect(stderr).not.toMatch(/\n\s+at /);
   });
 
-  test("what only looks like a variable is named, and an empty one counts as unset", async () => {
+  test("an empty variable counts as unset, and those of the command and of others are let be", async () => {
     const place = await createPlace({});
-    const running = place.start([], { BUDGET_SAT: "5", BUDGET_SATS: "", MAX_SATS_PER_REQUEST: " " });
+    const running = place.start([], { BUDGET_SATS: "", MAX_SATS_PER_REQUEST: " ", APROVE_ABOVE: "", L402_CONFIG: "x.toml", MAX_MEMORY: "1", NODE_ENV: "test" });
     running.child.stdin!.end();
     const { code, stderr } = await running.ended;
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "l402-mcp: there is no variable BUDGET_SAT; it has no effect. See --help.\nl402-mcp: 1000 sats for this session, paid by phoenixd. Speaking MCP over stdio.\n" });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "l402-mcp: 1000 sats for this session, paid by phoenixd. Speaking MCP over stdio.\n" });
   });
 
   test("--help and --version need no setting", async () => {
@@ -253,6 +264,7 @@ describe("over HTTP", () => {
       expect(refused.body).not.toContain(TOKEN);
     }
     for (const host of ["evil.example", "127.0.0.1.evil.example", "169.254.169.254"]) expect(await post(url, { ...HEADERS, host }), host).toMatchObject({ status: 403 });
+    for (const host of ["evil.example@localhost", "localhost/evil", "localhost?", "localhost:x"]) expect(await post(url, { ...HEADERS, host }), host).toMatchObject({ status: 400 });
     for (const host of ["localhost", "127.0.0.1:1"]) expect(await post(url, { ...HEADERS, host })).toMatchObject({ status: 200 });
     for (const origin of ["https://evil.example", "null", "http://127.0.0.1.evil.example"]) expect(await post(url, { ...HEADERS, origin }), origin).toMatchObject({ status: 403 });
     expect(await post(url, { ...HEADERS, origin: "http://localhost:6274" })).toMatchObject({ status: 200 });
@@ -262,6 +274,15 @@ describe("over HTTP", () => {
     expect(await post(url, { ...HEADERS, "mcp-session-id": "nobody" })).toMatchObject({ status: 404 });
     expect(stderr()).not.toContain(TOKEN);
     expect(place.paywall.requests).toEqual([]);
+  });
+
+  test("the stream of a session begins at once, and not with its first event", async () => {
+    const { url } = await (await createPlace({})).http();
+    const session = String((await post(url, HEADERS)).headers["mcp-session-id"]);
+    const stream = await fetch(url, { headers: { ...HEADERS, accept: "text/event-stream", "mcp-session-id": session }, signal: AbortSignal.timeout(10_000) });
+    expect(stream.status).toBe(200);
+    expect(stream.headers.get("content-type")).toBe("text/event-stream");
+    await stream.body?.cancel();
   });
 
   test("sessions of old clients are bounded: the one that was quiet for longest goes", async () => {

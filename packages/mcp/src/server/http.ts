@@ -20,6 +20,7 @@ export interface HttpOptions {
 
 const ADDRESS = "127.0.0.1";
 const PATH = "/mcp";
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 /** Arguments and answers of a call are far smaller. */
 const REQUEST_MAX_BYTES: number = 1024 * 1024;
 /** Sessions of clients of 2025 that are kept open; the one that was quiet for longest goes first. */
@@ -61,7 +62,8 @@ class Sessions {
     if (transport === undefined) return Response.json({ jsonrpc: "2.0", error: { code: -32_001, message: "Session not found" }, id: null }, { status: 404 });
     this.#open.delete(id);
     this.#open.set(id, transport);
-    return transport.handleRequest(request);
+    const response = await transport.handleRequest(request);
+    return request.method === "GET" ? begun(response) : response;
   }
 
   async #begin(request: Request): Promise<Response> {
@@ -86,6 +88,13 @@ class Sessions {
   }
 }
 
+/** A stream that says something at once: its head is sent with its first bytes, and clients skip a comment. */
+function begun(response: Response): Response {
+  if (response.body === null || response.headers.get("content-type") !== "text/event-stream") return response;
+  const comment = new TransformStream<Uint8Array, Uint8Array>({ start: (controller) => controller.enqueue(new TextEncoder().encode(":\n\n")) });
+  return new Response(response.body.pipeThrough(comment), response);
+}
+
 async function send(res: ServerResponse, response: Response): Promise<void> {
   res.writeHead(response.status, { ...Object.fromEntries(response.headers), connection: "close" });
   res.end(await response.text());
@@ -102,6 +111,8 @@ export async function serveHttp(make: () => McpServer, { port, token, onerror }:
   const refusalOf = gate(token);
 
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    // What reads a URL out of it would take `evil@localhost` for localhost.
+    if (!HOST.test(req.headers.host ?? "")) return send(res, new Response("This is no Host.\n", { status: 400 }));
     if (!isOurHost(req, res) || !isOurOrigin(req, res)) return;
     if (req.url?.split("?")[0] !== PATH) return send(res, new Response(`There is only ${PATH} here.\n`, { status: 404 }));
     const refusal = await refusalOf(req.headers.authorization);

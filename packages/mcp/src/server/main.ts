@@ -97,9 +97,8 @@ export async function main(args: readonly string[], env: Env): Promise<number> {
       return 0;
     }
     const settings = readSettings(env);
-    const { token, ledger, allowHosts, unknown } = settings;
+    const { token, ledger, allowHosts } = settings;
     if (http && token === undefined) throw new SettingsError("L402_MCP_TOKEN is missing: --http needs a bearer token for its clients, such as `openssl rand -hex 32` prints.");
-    for (const name of unknown) say(`there is no variable ${name}; it has no effect. See --help.`);
     const { client, paidBy, close } = await assemble(settings, env);
     try {
       const make = (): ReturnType<typeof createL402Server> => createL402Server(client, { allowHosts });

@@ -14,17 +14,28 @@ const whole = z.string().regex(/^\d{1,16}$/, "must be a whole number, 0 or more"
 const percent = z.string().regex(/^\d{1,3}(\.\d{1,4})?$/, "must be a number from 0 to 100").transform(Number);
 const list = z.string().transform((text) => text.split(",").flatMap((part) => part.trim() || []));
 
-/** `a.example=100,*.b.example=50`, or the same as a JSON object. */
+/** `a.example=100,*.b.example=50`, or the same as a JSON object. A host that is there twice could be meant either way. */
 const perDomain = z.string().transform((text, { issues }) => {
-  try {
-    if (text.startsWith("{")) return z.record(z.string(), z.number()).parse(JSON.parse(text));
-    const pairs = z.string().regex(/^[^=\s]+=\d{1,16}$/).array().parse(text.split(",").map((part) => part.replaceAll(/\s/g, "")));
-    return Object.fromEntries(pairs.map((pair) => pair.split("=")).map(([host = "", most]) => [host, Number(most)]));
-  } catch {
-    issues.push({ code: "custom", input: "", message: "must be like api.example.com=100,*.example.org=50, or a JSON object of the same" });
+  const no = (message: string): never => {
+    issues.push({ code: "custom", input: "", message });
     return z.NEVER;
-  }
+  };
+  const pairs = pairsOf(text);
+  if (pairs === undefined) return no("must be like api.example.com=100,*.example.org=50, or a JSON object of the same");
+  const hosts = pairs.map(([host]) => host.toLowerCase());
+  if (hosts.some((host) => host.includes("/"))) return no("must name hosts alone: write api.example.com, without https:// and path");
+  if (hosts.includes("__proto__")) return no("names a host that is none");
+  if (new Set(hosts).size < hosts.length) return no("names a host twice");
+  return Object.fromEntries(pairs);
 });
+
+function pairsOf(text: string): [host: string, most: number][] | undefined {
+  const isJson = text.startsWith("{");
+  const pair = isJson ? /^\s*"([^"\\]*)"\s*:\s*(\d{1,16})\s*$/ : /^\s*([^=\s]+)\s*=\s*(\d{1,16})\s*$/;
+  if (isJson && !text.endsWith("}")) return undefined;
+  const found = (isJson ? text.slice(1, -1) : text).split(",").map((part) => pair.exec(part));
+  return found.every((match) => match !== null) ? found.map(([, host = "", most]) => [host, Number(most)]) : undefined;
+}
 
 const fileContent = z.string().transform((path, { issues }) => {
   try {
@@ -67,17 +78,43 @@ export interface Settings {
   readonly allowHosts: readonly string[];
   readonly ledger: { readonly path: string; readonly guardPath?: string; readonly encryptionKey?: string } | undefined;
   readonly token: string | undefined;
-  /** What looks like a variable of ours, and is none. */
-  readonly unknown: readonly string[];
+}
+
+/** Variables of the command and of the wallets that this server does not read itself. */
+const OTHERS: ReadonlySet<string> = new Set(["L402_CONFIG", "L402_WALLET", "L402_WALLET_MODULE"]);
+const LIKE_OURS = /^(L402_|BUDGET|APPROV|MAX_(SAT|FEE)|(ALLOWED|BLOCKED)_DOMAIN)/;
+
+/** How many letters have to be added, left out or changed to make one of the other. */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (const [at, letter] of [...one].entries()) {
+    const next = [at + 1];
+    for (let to = 0; to < other.length; to += 1) next.push(Math.min(next[to]! + 1, row[to + 1]! + 1, row[to]! + (letter === other[to] ? 0 : 1)));
+    row = next;
+  }
+  return row[other.length]!;
+}
+
+/** A rule under a wrong name would bind nothing, and money would move. */
+function refuseMisspelt(name: string): void {
+  if (name in VARIABLES.shape || OTHERS.has(name)) return;
+  const upper = name.toUpperCase();
+  const [edits, ours] = variables.map((one) => [distance(upper, one.name), one.name] as const).sort(([a], [b]) => a - b)[0]!;
+  if (edits > 2 && !LIKE_OURS.test(upper)) return;
+  throw new SettingsError(`There is no variable ${name.slice(0, 60)}, and it would have no effect.${edits <= 4 ? ` Is ${ours} meant?` : ""} See --help.`);
 }
 
 /** @throws {SettingsError} naming the variable that cannot be meant, never its value. */
 export function readSettings(env: Env): Settings {
   const set = Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value?.trim() ? [[name, value.trim()]] : [])));
   const { success, data, error } = VARIABLES.safeParse(set);
+  for (const name of Object.keys(set)) refuseMisspelt(name);
   if (!success) {
     const [issue] = error.issues;
     throw new SettingsError(`${String(issue?.path[0])} ${issue?.message}.`);
+  }
+  for (const name of ["L402_LEDGER_GUARD", "L402_BUDGET_ID", "L402_ENCRYPTION_KEY", "L402_ENCRYPTION_KEY_FILE"] as const) {
+    if (data.L402_LEDGER === undefined && data[name] !== undefined) throw new SettingsError(`${name} is for a ledger, and L402_LEDGER, which says where that is, is not set.`);
   }
   const key = data.L402_ENCRYPTION_KEY ?? data.L402_ENCRYPTION_KEY_FILE;
   const { MAX_FEE_SATS: sats, MAX_FEE_PERCENT: feePercent } = data;
@@ -100,7 +137,6 @@ export function readSettings(env: Env): Settings {
         ? undefined
         : { path: data.L402_LEDGER, ...(data.L402_LEDGER_GUARD === undefined ? {} : { guardPath: data.L402_LEDGER_GUARD }), ...(key === undefined ? {} : { encryptionKey: key }) },
     token: data.L402_MCP_TOKEN,
-    unknown: Object.keys(set).filter((name) => /^(BUDGET|APPROVE|MAX_(SATS|FEE)|(ALLOWED|BLOCKED)_DOMAIN|L402_(LEDGER|BUDGET|ALLOW|NETWORK|ENCRYPTION))/.test(name) && !(name in VARIABLES.shape)),
   };
 }
 
