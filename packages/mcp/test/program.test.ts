@@ -31,7 +31,7 @@ describe.each(hosts)("$name", ({ connect }) => {
     expect(await host.call("l402_fetch", { url: "http://169.254.169.254/" })).toMatchObject({ isError: true, structured: { error: { code: "transport_blocked" } } });
     expect(await host.call("l402_fetch", { url: `${place.paywall.url}/nowhere` })).toMatchObject({ isError: true, structured: { status: 404, error: { code: "http_error" } } });
     expect(await host.call("l402_fetch", { url: `${place.paywall.url}/weather`, maxPriceSats: 1.5 })).toMatchObject({ isError: true, structured: { error: { code: "invalid_arguments" } } });
-    expect(await host.call("l402_fetch", { link: "x" })).toMatchObject({ isError: true });
+    expect(await host.call("l402_fetch", { link: "x" })).toMatchObject({ isError: true, text: expect.stringContaining("Input validation error: ") });
     expect(await host.call("l402_quote", { url: "not a url" })).toMatchObject({ isError: true, structured: { priceSats: null, error: { code: "invalid_arguments" } } });
     expect(place.world.sim.spentMsat).toBe(0n);
     expect(await host.call("l402_balance")).toMatchObject({ text: expect.stringContaining("1000 sats remaining") });
