@@ -1,6 +1,6 @@
 "use client";
 import { useState } from "react";
-import { sats, timeOf } from "@/lib/format";
+import { digits, sats, timeOf } from "@/lib/format";
 import type { Budget } from "@/lib/messages";
 import { Chevron } from "./icons";
 
@@ -8,13 +8,13 @@ export function BudgetPanel({ budget, askAboveSats }: { budget: Budget; askAbove
   const [open, setOpen] = useState(false);
   const { totalSats, spentSats, heldSats, remainingSats, receipts } = budget;
   const width = (amount: number): { width: string } => ({ width: `${totalSats === 0 ? 0 : Math.min(100, (amount / totalSats) * 100)}%` });
-  const said = `${sats(spentSats)} spent, ${sats(heldSats)} held, ${sats(remainingSats)} left of ${totalSats}`;
+  const said = `${sats(spentSats)} spent, ${sats(heldSats)} held, ${sats(remainingSats)} left of ${digits(totalSats)}`;
   return (
     <aside className="panel" aria-label="Budget">
       <section className="budget" data-testid="budget" data-spent={spentSats} data-held={heldSats} data-remaining={remainingSats} data-total={totalSats}>
         <h2 className="label">Budget</h2>
         <p className="left">
-          <strong>{remainingSats.toLocaleString("en-US")}</strong> <span>left of {sats(totalSats)}</span>
+          <strong>{digits(remainingSats)}</strong> <span>left of {sats(totalSats)}</span>
         </p>
         <div className="bar" role="meter" aria-label="Budget" aria-valuemin={0} aria-valuemax={totalSats} aria-valuenow={spentSats + heldSats} aria-valuetext={said}>
           <span className="spent" style={width(spentSats)} />
@@ -35,19 +35,19 @@ export function BudgetPanel({ budget, askAboveSats }: { budget: Budget; askAbove
             <dt>
               <i className="dot spent" /> Spent
             </dt>
-            <dd>{spentSats}</dd>
+            <dd>{digits(spentSats)}</dd>
           </div>
           <div>
             <dt>
               <i className="dot held" /> Held
             </dt>
-            <dd>{heldSats}</dd>
+            <dd>{digits(heldSats)}</dd>
           </div>
           <div>
             <dt>
               <i className="dot" /> Left
             </dt>
-            <dd>{remainingSats}</dd>
+            <dd>{digits(remainingSats)}</dd>
           </div>
         </dl>
 
@@ -71,7 +71,7 @@ export function BudgetPanel({ budget, askAboveSats }: { budget: Budget; askAbove
                 <time className="faint" dateTime={new Date(at).toISOString()} suppressHydrationWarning>
                   {timeOf(at)}
                 </time>
-                <span className="faint fee">+ {feeSats} fee</span>
+                <span className="faint fee">+ {digits(feeSats)} fee</span>
               </li>
             ))}
           </ul>

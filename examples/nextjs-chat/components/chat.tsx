@@ -22,6 +22,7 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
   const [draft, setDraft] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
   const end = useRef<HTMLDivElement>(null);
+  const scroll = useRef<HTMLDivElement>(null);
   const { messages, status, error, sendMessage, stop, clearError, addToolApprovalResponse } = useChat<ChatMessage>({
     id,
     messages: initial,
@@ -52,6 +53,18 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
     firstQuestion()?.scrollIntoView({ block: "nearest" });
   }, [messages, status]);
 
+  // A tall draft takes room from the conversation: whoever was at its end stays there.
+  useEffect(() => {
+    const log = scroll.current as HTMLDivElement;
+    let height = log.clientHeight;
+    const observer = new ResizeObserver(() => {
+      if (log.scrollTop + height >= log.scrollHeight - 1) log.scrollTop = log.scrollHeight;
+      height = log.clientHeight;
+    });
+    observer.observe(log);
+    return () => observer.disconnect();
+  }, []);
+
   // Whoever has nothing half written goes on where the question is, and then back; a phone's keyboard stays down.
   useEffect(() => {
     if (busy || field.current?.value !== "") return;
@@ -77,7 +90,7 @@ export function Chat({ id, initial, suggestions, onBudget, onMessages }: ChatPro
 
   return (
     <main className="chat">
-      <div className="scroll" tabIndex={-1}>
+      <div className="scroll" ref={scroll} tabIndex={-1}>
         {messages.length === 0 ? (
           <Welcome suggestions={suggestions} onPick={say} />
         ) : (

@@ -5,6 +5,7 @@ import type { Budget, ChatMessage } from "@/lib/messages";
 import { BudgetPanel } from "./budget";
 import { Chat } from "./chat";
 import { Bolt, Plus } from "./icons";
+import { Receipts } from "./purchase";
 
 interface DeskProps {
   readonly world: string;
@@ -35,14 +36,16 @@ export function Desk({ world, chatId, budget: initial, askAboveSats, model, sugg
   // A payment goes on when its chat was left: what it holds is looked at until it is settled.
   useEffect(() => {
     if (budget.heldSats === 0) return undefined;
-    const timer = setTimeout(() => {
-      void fetch("/api/budget")
-        .then((response) => response.json())
-        .then((now: Budget) => setBudget(now))
-        .catch(() => {});
-    }, 1_000);
+    const timer = setTimeout(() => void readBudget().then(setBudget, () => {}), 1_000);
     return () => clearTimeout(timer);
   }, [budget]);
+
+  // Another tab may have bought something meanwhile, even what was refused in this one.
+  useEffect(() => {
+    const look = (): void => void readBudget().then(setBudget, () => {});
+    addEventListener("focus", look);
+    return () => removeEventListener("focus", look);
+  }, []);
 
   const keep = useCallback((messages: ChatMessage[]): void => sessionStorage.setItem(KEPT, JSON.stringify({ world, id: session.id, messages })), [world, session.id]);
   const startOver = (): void => {
@@ -65,9 +68,15 @@ export function Desk({ world, chatId, budget: initial, askAboveSats, model, sugg
         </button>
       </header>
       <BudgetPanel budget={budget} askAboveSats={askAboveSats} />
-      <Chat key={session.id} id={session.id} initial={session.messages} suggestions={suggestions} onBudget={setBudget} onMessages={keep} />
+      <Receipts value={budget.receipts}>
+        <Chat key={session.id} id={session.id} initial={session.messages} suggestions={suggestions} onBudget={setBudget} onMessages={keep} />
+      </Receipts>
     </div>
   );
+}
+
+async function readBudget(): Promise<Budget> {
+  return (await fetch("/api/budget")).json() as Promise<Budget>;
 }
 
 function recall(world: string): Session | undefined {

@@ -1,5 +1,14 @@
+export function digits(amount: number): string {
+  return amount.toLocaleString("en-US");
+}
+
 export function sats(amount: number): string {
-  return `${amount.toLocaleString("en-US")} ${amount === 1 ? "sat" : "sats"}`;
+  return `${digits(amount)} ${amount === 1 ? "sat" : "sats"}`;
+}
+
+/** A sentence of the tool's, with its amounts as they are on the page. */
+export function sentence(text: string): string {
+  return text.replaceAll(/\b\d{4,}(?= sats?\b)/g, (amount) => digits(Number(amount)));
 }
 
 export function timeOf(at: number | string): string {

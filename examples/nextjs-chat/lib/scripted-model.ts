@@ -1,6 +1,7 @@
 /** A model that is a script: it knows a few intents, calls the tools, and says what came of it. No key, no network, no chance. */
 import type { LanguageModel } from "ai";
 import { catalogue, type Item } from "./catalogue";
+import { digits, sats, sentence } from "./format";
 
 type Model = Extract<LanguageModel, { specificationVersion: "v4" }>;
 type Prompt = Parameters<Model["doStream"]>[0]["prompt"];
@@ -63,13 +64,13 @@ function tell({ name, input, text, denied }: Done): string {
   const title = `“${item?.title ?? input.url}”`;
   if (name === "l402_balance") {
     const [left, total] = text.match(/\d+/g) ?? [];
-    return `There are **${left} sats** left of ${total}.`;
+    return `There are **${sats(Number(left))}** left of ${digits(Number(total))}.`;
   }
-  if (name === "l402_quote") return `${title} costs **${/(\d+) sats/.exec(text)?.[1]} sats**, plus a small routing fee. I have not bought it.`;
+  if (name === "l402_quote") return `${title} costs **${sats(Number(/(\d+) sats/.exec(text)?.[1]))}**, plus a small routing fee. I have not bought it.`;
   if (denied) return `I did not buy ${title}, as you wished. Nothing was paid for it.`;
-  if (text.includes("this budget will not allow it")) return `I could not buy ${title}: it costs **${item?.priceSats.toLocaleString("en-US")} sats**, more than the budget has left. Nothing was paid.`;
+  if (text.includes("this budget will not allow it")) return `I could not buy ${title}: it costs **${sats(item?.priceSats ?? 0)}**, more than the budget has left. Nothing was paid.`;
   const body = /<(l402-body-\w+)>\n(.*)\n<\/\1>/s.exec(text)?.[2];
-  if (item === undefined || body === undefined || !text.includes("HTTP 200")) return `I could not get ${title}. ${text.split("\n")[0]}`;
+  if (item === undefined || body === undefined || !text.includes("HTTP 200")) return `I could not get ${title}. ${sentence(text.split("\n")[0] ?? "")}`;
   return item.told(JSON.parse(body) as never);
 }
 

@@ -157,7 +157,8 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     const { page, say, bar, answer } = await visit();
     await say("Buy the complete archive");
     await answer("it costs 2,500 sats, more than the budget has left");
-    expect(await page.getByTestId("refusal").innerText()).toContain("Beyond the budget");
+    expect(await page.getByTestId("refusal").innerText()).toMatch(/Beyond the budget[^]*needs 2,\d\d\d sats/);
+    expect(await page.locator(".log").innerText(), "amounts look alike").not.toMatch(/\d{4} sats/);
     expect(await page.getByTestId("approval").count()).toBe(0);
     await bar(0, 0, 300);
     expect(await sold()).toEqual([]);
@@ -171,6 +172,8 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await bar(11, 0, 289);
     await say("What does the Sines report cost?");
     await answer("costs 120 sats");
+    await say("What does the archive cost?");
+    await answer("costs 2,500 sats");
     await say("How much is left?");
     await answer("289 sats left of 300");
     await bar(11, 0, 289);
@@ -181,6 +184,7 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     const { page, say, bar, question, answer } = await visit();
     await say("Compare the ports of Sines and Leixões");
     await question("Port of Leixões").waitFor();
+    expect(await question("Port of Leixões").innerText()).toContain("Left after it alone");
     await question("Port of Sines").getByRole("button", { name: "Deny" }).click();
     expect(await budgetNow()).toMatchObject({ spentSats: 0, heldSats: 0 });
     await question("Port of Leixões").getByRole("button", { name: "Approve 90 sats" }).click();
@@ -219,8 +223,43 @@ describe.skipIf(executablePath === undefined && !CI)(executablePath === undefine
     await page.getByText("Paying").waitFor();
     await ask("release");
     await answer("7 ships wait at anchor");
+    expect(await page.getByTestId("receipt").innerText()).toMatch(/^Bought\n[^]*120 sats \+ 2 fee/);
     await bar(122, 0, 178);
     expect(await sold()).toEqual(["/satellite/sines 1"]);
+  });
+
+  test("one question in two tabs: a yes in one is a yes, and the one that said no says so", async () => {
+    const { page, say, bar, idle, question, answer } = await visit();
+    await say(SINES);
+    await question("Port of Sines").waitFor();
+    await idle();
+    const kept = await page.evaluate(() => sessionStorage.getItem("l402-chat") ?? "");
+    const other = await page.context().newPage();
+    await other.addInitScript((chat) => sessionStorage.setItem("l402-chat", chat), kept);
+    await other.goto(url);
+    await question("Port of Sines").getByRole("button", { name: "Deny" }).click();
+    await answer("I did not buy");
+    await other.getByRole("button", { name: "Approve 120 sats" }).click();
+    await other.locator(".prose", { hasText: "7 ships wait at anchor" }).waitFor();
+    await page.evaluate(() => dispatchEvent(new Event("focus")));
+    await bar(122, 0, 178);
+    expect(await page.getByTestId("refusal").innerText()).toMatch(/You said no here[^]*120 sats \+ 2 fee[^]*bought by your yes in another tab/);
+    expect(await sold()).toEqual(["/satellite/sines 1"]);
+  });
+
+  test("a tall draft hides neither the end of the conversation nor its own button", async () => {
+    const { page, say, field, answer } = await visit({ width: 390, height: 480 });
+    await say(SINES);
+    await page.getByRole("button", { name: "Deny" }).click();
+    await answer("I did not buy");
+    const bottom = (element: Locator): Promise<number> => element.evaluate((it) => it.getBoundingClientRect().bottom);
+    const roomBelow = async (): Promise<number> => (await bottom(page.locator(".scroll"))) - (await bottom(page.locator(".prose").last()));
+    const before = await bottom(page.locator(".scroll"));
+    await expect.poll(roomBelow, { timeout: 20_000 }).toBeGreaterThanOrEqual(0);
+    await field.fill("a line\n".repeat(12));
+    expect(before - (await bottom(page.locator(".scroll")))).toBeGreaterThan(60);
+    await expect.poll(roomBelow, { timeout: 20_000 }).toBeGreaterThanOrEqual(0);
+    expect((await bottom(field)) - (await bottom(page.getByRole("button", { name: "Send" })))).toBe(9);
   });
 
   test("who stops waiting loses nothing: the payment goes on, and what it bought is used for the next question", async () => {
