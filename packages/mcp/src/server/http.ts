@@ -63,7 +63,7 @@ class Sessions {
     this.#open.delete(id);
     this.#open.set(id, transport);
     const response = await transport.handleRequest(request);
-    return request.method === "GET" ? begun(response) : response;
+    return request.method === "GET" ? begun(response, request.signal) : response;
   }
 
   async #begin(request: Request): Promise<Response> {
@@ -88,11 +88,11 @@ class Sessions {
   }
 }
 
-/** A stream that says something at once: its head is sent with its first bytes, and clients skip a comment. */
-function begun(response: Response): Response {
+/** A stream that says something at once, since its head is sent with its first bytes (clients skip a comment); and ends with its request. */
+function begun(response: Response, signal: AbortSignal): Response {
   if (response.body === null || response.headers.get("content-type") !== "text/event-stream") return response;
   const comment = new TransformStream<Uint8Array, Uint8Array>({ start: (controller) => controller.enqueue(new TextEncoder().encode(":\n\n")) });
-  return new Response(response.body.pipeThrough(comment), response);
+  return new Response(response.body.pipeThrough(comment, { signal }), response);
 }
 
 async function send(res: ServerResponse, response: Response): Promise<void> {
