@@ -1,4 +1,4 @@
-import { L402Client, receiptOf, type QueueFullError } from "@l402-tools/core";
+import { L402Client, memoryStore, receiptOf, type QueueFullError } from "@l402-tools/core";
 import { createLightning, createPaywall } from "@l402-tools/testing";
 import { describe, expect, test } from "vitest";
 import { all, failure, world } from "./harness.ts";
@@ -229,5 +229,24 @@ describe("a caller that leaves while its payment is with the wallet", () => {
       expect(wallet.payCalls() - before).toBe(1);
     }
     expect(lightning.doublePayments()).toEqual([]);
+  });
+
+  test("and gets it also when the store cannot note the key of the second request any more", async () => {
+    const { client, paywall, wallet, clock } = await world({ "/goods": { priceSats: 10, credential: "single-use", body: "goods" } });
+    const store = memoryStore({ clock });
+    let asked = 0;
+    const buyer = client({ store: { ...store, link: () => ((asked += 1), Promise.reject(new Error("no answer"))) }, budgetSats: 100 });
+    wallet.hold();
+    const stop = new AbortController();
+    const first = failure(buyer.fetch(`${paywall.url}/goods`, { signal: stop.signal }));
+    await clock.settle();
+    const second = buyer.fetch(`${paywall.url}/goods`, { idempotencyKey: "b" });
+    await clock.settle();
+    stop.abort();
+    expect(await first).toMatchObject({ paid: "unknown" });
+    wallet.unhold();
+    expect(await (await clock.run(second)).text()).toBe("goods");
+    expect(asked).toBe(1);
+    expect(wallet.payCalls()).toBe(1);
   });
 });

@@ -95,7 +95,6 @@ export function l402Tools(
   };
 }
 
-
 /** The model's view of an output: 5 hands over the output, 6 and 7 an object with it. */
 type ModelOutputArgument<Result> = Result | { readonly toolCallId: string; readonly output: Result };
 

@@ -39,7 +39,7 @@ export async function tryKept(line: Line, call: Call, offer: Offer, way: Way & {
   if (way.own) {
     try {
       const response = await useAgain(line, call, way.credential, offer.hop);
-      await link();
+      await link().catch(() => {}); // what was bought is here, whatever the store says now
       return response;
     } catch (error) {
       if (!(await isAnothers(line, call, way.credential, error))) throw error;

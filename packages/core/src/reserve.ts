@@ -90,7 +90,7 @@ export async function reserve(line: Line, call: Call, offer: Offer, desk: Origin
   if (result.status !== "reserved") desk.underWay -= 1;
   switch (result.status) {
     case "reserved":
-      seat.asks();
+      if (rules.approvals.length > 0 || call.hooks.approve !== undefined) seat.asks();
       noteHold(line, result.payment);
       line.emit("reserved", hop.url.href, { paymentHash: invoice.paymentHash, amountSats: ceilSats(invoice.amountMsat) });
       noteNearLimits(line);

@@ -24,7 +24,8 @@ export interface ApprovalAnswer {
  * await graph.invoke(new Command({ resume: { [id]: { paymentHash: value.paymentHash, approved: true } } }), config);
  *
  * While the graph stands still nothing is held. It goes on with the same invoice; if that has run out, or the process is
- * another one, the server is asked again, and so is the person. An answer to another question does not count.
+ * another one, the server is asked again, and so is the person. An answer counts for the payment that it names, whichever
+ * question it came for.
  */
 export function interruptForApproval(): (intent: PaymentIntent) => Promise<boolean> {
   // A node that runs several calls hands each answer to whichever asks next; whose it is, the answer says.
