@@ -249,4 +249,21 @@ describe("a caller that leaves while its payment is with the wallet", () => {
     expect(asked).toBe(1);
     expect(wallet.payCalls()).toBe(1);
   });
+
+  test("but a server that refuses what was bought is not paid over", async () => {
+    const { client, paywall, wallet, clock } = await world({ "/goods": { priceSats: 10, misbehave: "reject-after-payment" } });
+    const buyer = client({ budgetSats: 100 });
+    wallet.hold();
+    const stop = new AbortController();
+    const first = failure(buyer.fetch(`${paywall.url}/goods`, { signal: stop.signal }));
+    await clock.settle();
+    const second = failure(buyer.fetch(`${paywall.url}/goods`));
+    await clock.settle();
+    stop.abort();
+    expect(await first).toMatchObject({ paid: "unknown" });
+    wallet.unhold();
+    expect(await clock.run(second)).toMatchObject({ code: "credential_rejected", paid: "yes" });
+    expect(wallet.payCalls()).toBe(1);
+    expect(await buyer.balance()).toMatchObject({ spentSats: 10, heldSats: 0 });
+  });
 });

@@ -153,6 +153,23 @@ describe.each(["modern", "2025"] as const)("a connection of the %s kind", (era) 
     expect(await client.balance()).toMatchObject({ spentSats: 300, heldSats: 0 });
   });
 
+  test("an invoice that runs out while the person thinks is asked about again, at the same price too: a yes is for one invoice", async () => {
+    let ahead = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + ahead };
+    const { connect, paywall, wallet, client } = await createShop({ "/dear": { priceSats: 250 } }, { clock });
+    const seen: string[] = [];
+    const host = await connect(era, async (message): Promise<Action> => {
+      seen.push(message);
+      ahead = 3_600_000;
+      return "accept";
+    });
+    expect(await host.call("l402_fetch", { url: `${paywall.url}/dear` })).toMatchObject({ structured: { paidSats: 250 } });
+    expect(seen.map(priceIn)).toEqual([250, 250]);
+    expect(seen[1]).toMatch(/^The offer has changed since you were asked\. /);
+    expect(wallet.spentMsat).toBe(250_000n);
+    expect(await client.balance()).toMatchObject({ spentSats: 250, heldSats: 0 });
+  });
+
   test("a no is a no, also when the invoice ran out meanwhile", async () => {
     let ahead = 0;
     const clock = { ...systemClock, now: () => systemClock.now() + ahead };
